@@ -1,0 +1,50 @@
+"""`%%glm`: talk to GLM models from a notebook.
+
+    %load_ext glm_magic
+
+Loading registers `%glm` and `%%glm`, prints nothing and sends nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from glm_magic.api.reply import Reply
+    from glm_magic.study.embeddings import Embeddings
+
+__version__ = "0.1.0"
+__all__ = ["Embeddings", "Reply", "load_ipython_extension", "unload_ipython_extension"]
+
+_loaded: WeakKeyDictionary[InteractiveShell, Any] = WeakKeyDictionary()
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Register the magics; a second time does nothing."""
+    from glm_magic.jupyter.magics import Glm
+
+    if shell not in _loaded:
+        _loaded[shell] = glm = Glm(shell)
+        glm.register()
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """Take away magics, settings, completer and printers, and end the loop thread."""
+    if (glm := _loaded.pop(shell, None)) is not None:
+        glm.unregister()
+
+
+def __getattr__(name: str) -> Any:
+    # The public values are imported when first asked for: `%load_ext` stays fast.
+    if name == "Reply":
+        from glm_magic.api.reply import Reply
+
+        return Reply
+    if name == "Embeddings":
+        from glm_magic.study.embeddings import Embeddings
+
+        return Embeddings
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,85 @@
+"""What can go wrong, and whose fault it is.
+
+    GlmError
+    ├── SettingsError    an option, setting, key or file is wrong; nothing was sent
+    ├── ConnectError     no reply: refused, timed out, cut off before the headers
+    ├── ApiError         the server refused: HTTP status, business code, meaning, what to do
+    │   ├── AuthError        401, 403, 1000-1005: the key
+    │   ├── RateLimitError   429: too many requests, or nothing left to spend
+    │   └── ContentError     1301: the safety review refused the content
+    └── StreamError      the reply began and broke; the partial reply rides on it
+
+A message is one line that says what happened and what to do; it holds neither the key nor
+the prompt. No error of the HTTP library leaves `api/`: it is the `__cause__`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from glm_magic.api.reply import Reply
+
+
+class GlmError(Exception):
+    """An expected failure: one line in a notebook, and the cell fails."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Give IPython the one line to print in place of a traceback."""
+        return [f"glm: {self}"]
+
+
+class SettingsError(GlmError):
+    """An option, setting, key or file is wrong; nothing was sent."""
+
+
+class ConnectError(GlmError):
+    """No reply came: refused, timed out, or cut off before the headers."""
+
+
+class ApiError(GlmError):
+    """The server refused the request.
+
+    Attributes:
+        status: HTTP status, for example 429.
+        code: business code of the platform, for example "1113"; "" when it sent none.
+    """
+
+    def __init__(self, message: str, *, status: int, code: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class AuthError(ApiError):
+    """The key is missing, wrong, expired or not yet verified."""
+
+
+class RateLimitError(ApiError):
+    """Too many requests at once, or nothing left to spend."""
+
+
+class ContentError(ApiError):
+    """The safety review refused the prompt or the answer (business code 1301)."""
+
+
+class StreamError(GlmError):
+    """The reply began and broke.
+
+    Attributes:
+        reply: what had arrived by then.
+    """
+
+    def __init__(self, message: str, *, reply: Reply) -> None:
+        super().__init__(message)
+        self.reply = reply
+
+
+class Stopped(KeyboardInterrupt):
+    """The user interrupted the kernel while a reply streamed.
+
+    A `KeyboardInterrupt`, so that Run All halts, with a one-line rendering of its own.
+    """
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"glm: {self}"]
