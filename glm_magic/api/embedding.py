@@ -1,0 +1,67 @@
+"""What /embeddings answers: vectors in the order of the texts, or a named error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from glm_magic.api.events import Usage, parse_usage
+from glm_magic.errors import GlmError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbeddingReply:
+    """The vectors of some texts.
+
+    Attributes:
+        vectors: shape (n, d), float32, as the server sent them.
+        model: the id that the server says made them.
+    """
+
+    vectors: npt.NDArray[np.float32]
+    model: str
+    usage: Usage
+
+
+def parse_embeddings(content: object, *, count: int, host: str) -> EmbeddingReply:
+    """Return the `count` vectors of a response body, sorted by their `index`.
+
+    Raises:
+        GlmError: fewer or more vectors than texts, indices that do not fit, rows of
+            different or no width, or numbers that are not finite.
+    """
+    body = content if isinstance(content, dict) else {}
+    rows = _sorted_rows(body.get("data"), count=count, host=host)
+    usage = parse_usage(body.get("usage") or {})
+    return EmbeddingReply(_matrix(rows, host=host), str(body.get("model") or ""), usage)
+
+
+def _sorted_rows(data: object, *, count: int, host: str) -> list[Any]:
+    entries = data if isinstance(data, list) else []
+    rows = {
+        entry.get("index", place): entry.get("embedding")
+        for place, entry in enumerate(entries)
+        if isinstance(entry, dict)
+    }
+    if len(entries) != count or set(rows) != set(range(count)):
+        raise GlmError(f"{host} sent {len(entries)} vectors for {count} texts; nothing was kept")
+    return [rows[i] for i in range(count)]
+
+
+def _matrix(rows: Sequence[Any], *, host: str) -> npt.NDArray[np.float32]:
+    import numpy as np
+
+    try:
+        matrix = np.asarray(rows, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise GlmError(f"{host} sent vectors of different widths; nothing was kept") from error
+    if matrix.ndim != 2 or matrix.shape[1] == 0:
+        raise GlmError(f"{host} sent something that is no list of vectors; nothing was kept")
+    if not np.isfinite(matrix).all() or not matrix.any(axis=1).all():
+        raise GlmError(f"{host} sent a vector that is zero or not finite; nothing was kept")
+    return matrix

@@ -1,0 +1,206 @@
+"""One JSON chunk of a reply to the events it holds.
+
+Source of the shapes: the platform's chat/completions page (read 2026) and captured streams:
+every delta carries a role, `finish_reason` is absent before the last chunk, usage and
+`web_search` come with the last one. OpenAI-compatible servers differ in details that are
+accepted too: `reasoning` for `reasoning_content`, usage in a chunk with no choices.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts of one request; `cached` is part of prompt, `reasoning` of completion."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One page that a web search found; `number` is the n of `[ref_n]` in the answer."""
+
+    number: int
+    title: str
+    link: str
+    site: str
+    date: str
+    snippet: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """Text that continues the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """Text that continues the reasoning."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """The platform's id of this request and the model that answers."""
+
+    request_id: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourcesFound:
+    """What a web search found."""
+
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UsageReported:
+    """The token counts."""
+
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The model stopped; the reasons are an open set."""
+
+    reason: str
+
+
+Event = TextDelta | ReasoningDelta | Identified | SourcesFound | UsageReported | Finished
+
+
+class ChunkParser:
+    """Chunks of one reply in, events out.
+
+    It remembers what one chunk alone cannot tell: whether the reply is already identified,
+    and half of a character: JSON may carry the two surrogates of one emoji in two chunks.
+    """
+
+    def __init__(self) -> None:
+        self._identified = False
+        self._text = SurrogateJoiner()
+        self._reasoning = SurrogateJoiner()
+
+    def parse(self, chunk: Mapping[str, Any]) -> Iterator[Event]:
+        """Yield the events of one chunk, or of a whole reply that came as one JSON object."""
+        if not self._identified and (chunk.get("id") or chunk.get("model")):
+            self._identified = True
+            request_id = chunk.get("request_id") or chunk.get("id")
+            yield Identified(_text(request_id), _text(chunk.get("model")))
+        for choice in _objects(chunk.get("choices"))[:1]:
+            yield from self._parse_choice(choice)
+        if sources := parse_sources(chunk.get("web_search")):
+            yield SourcesFound(sources)
+        if isinstance(usage := chunk.get("usage"), dict):
+            yield UsageReported(parse_usage(usage))
+
+    def _parse_choice(self, choice: Mapping[str, Any]) -> Iterator[Event]:
+        delta = _object(choice.get("delta") or choice.get("message"))
+        reasoning = delta.get("reasoning_content") or delta.get("reasoning")
+        if isinstance(reasoning, str) and (text := self._reasoning.join(reasoning)):
+            yield ReasoningDelta(text)
+        if (content := delta.get("content")) and (text := self._text.join(_content(content))):
+            yield TextDelta(text)
+        if reason := choice.get("finish_reason"):
+            yield Finished(_text(reason))
+
+    def finish(self) -> Iterator[Event]:
+        """Yield what was held back: a first half whose second never came is U+FFFD."""
+        if self._reasoning.half:
+            yield ReasoningDelta("\ufffd")
+        if self._text.half:
+            yield TextDelta("\ufffd")
+
+
+class SurrogateJoiner:
+    """Joins surrogate halves that came in two pieces; a lone one becomes U+FFFD."""
+
+    def __init__(self) -> None:
+        self.half = ""
+
+    def join(self, text: str) -> str:
+        """Return `text` as valid Unicode, less a first half that the next piece may mend."""
+        if text.isascii() and not self.half:
+            return text
+        text, self.half = self.half + text, ""
+        if "\ud800" <= text[-1:] <= "\udbff":
+            text, self.half = text[:-1], text[-1]
+        return valid_unicode(text)
+
+
+def valid_unicode(text: str) -> str:
+    """Return `text` with surrogate pairs joined and lone surrogates as U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def parse_usage(usage: Mapping[str, Any]) -> Usage:
+    """Return the counts of a `usage` object; what is missing counts 0."""
+    prompt = _object(usage.get("prompt_tokens_details"))
+    completion = _object(usage.get("completion_tokens_details"))
+    return Usage(
+        _count(usage.get("prompt_tokens")),
+        _count(usage.get("completion_tokens")),
+        _count(usage.get("total_tokens")),
+        _count(prompt.get("cached_tokens")),
+        _count(completion.get("reasoning_tokens")),
+    )
+
+
+def parse_sources(entries: object) -> tuple[Source, ...]:
+    """Return the entries of a `web_search` array, numbered by `refer` or by their place."""
+    return tuple(
+        Source(
+            number=_number(entry.get("refer"), place),
+            title=_text(entry.get("title")),
+            link=_text(entry.get("link")),
+            site=_text(entry.get("media")),
+            date=_text(entry.get("publish_date")),
+            snippet=_text(entry.get("content")),
+        )
+        for place, entry in enumerate(_objects(entries), start=1)
+    )
+
+
+def _number(refer: object, place: int) -> int:
+    # "ref_3" by the documents; a bare "3" was seen too.
+    found = re.search(r"\d{1,6}", _text(refer))
+    return int(found[0]) if found else place
+
+
+def _content(content: object) -> str:
+    """Text, or the text parts of a list (vision models answer so)."""
+    if isinstance(content, str):
+        return content
+    parts = (part.get("text") for part in _objects(content))
+    return "".join(part for part in parts if isinstance(part, str))
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    entries: Iterable[object] = value if isinstance(value, list) else ()
+    return [entry for entry in entries if isinstance(entry, dict)]
+
+
+def _text(value: object) -> str:
+    return "" if value is None else valid_unicode(str(value))
+
+
+def _count(value: object) -> int:
+    return max(value, 0) if isinstance(value, int) and not isinstance(value, bool) else 0
