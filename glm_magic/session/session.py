@@ -1,0 +1,204 @@
+"""What one notebook session holds: settings, keys, clients and the last reply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from glm_magic.api.client import AsyncClient
+from glm_magic.api.endpoints import LOCAL, Endpoint, parse_endpoint
+from glm_magic.api.http import AsyncBaseTransport
+from glm_magic.api.requests import (
+    SEARCH_ENGINE,
+    SEARCH_ENGINE_ZAI,
+    ChatRequest,
+    EmbeddingRequest,
+    WebSearch,
+    build_messages,
+)
+from glm_magic.errors import SettingsError
+from glm_magic.secret import Secret
+from glm_magic.session.secrets import HOW_TO_GET_A_KEY, KeyRing
+from glm_magic.session.settings import GlmMagic, Origin, Setting
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class ChatOptions:
+    """The options of one `%%glm` line; None leaves a value to the settings."""
+
+    model: str | None = None
+    system: str | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    thinking: str | None = None
+    web_search: bool | None = None
+    search_query: str | None = None
+    out: str | None = None
+    no_stream: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedOptions:
+    """The options of one `%%glm embed` line."""
+
+    model: str | None = None
+    dimensions: int | None = None
+    out: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LocalEngine:
+    """What a session needs to know of the engine in this process.
+
+    Attributes:
+        is_installed: whether its extra is there.
+        transport: makes the transport that answers in place of the network.
+        model: the chat model to use when none was chosen.
+        embedding_model: likewise for embeddings.
+    """
+
+    is_installed: Callable[[], bool]
+    transport: Callable[[], AsyncBaseTransport]
+    model: str
+    embedding_model: str
+
+
+class Session:
+    """Settings and keys in, requests and clients out."""
+
+    def __init__(self, settings: GlmMagic, keys: KeyRing, local: LocalEngine) -> None:
+        self.settings = settings
+        self.keys = keys
+        self._local = local
+        self._clients: dict[tuple[Endpoint, Secret | None], AsyncClient] = {}
+
+    def endpoint(self) -> Endpoint:
+        """Return where requests go now.
+
+        Raises:
+            SettingsError: nothing can answer; the message says how to get a key.
+        """
+        if self.settings.endpoint != "auto":
+            return parse_endpoint(self.settings.endpoint)
+        if named := self.keys.base_url():
+            return _endpoint_of_variable(*named)
+        if self.keys.has_key():
+            return parse_endpoint(self.keys.typed_endpoint() or "bigmodel")
+        if self._local.is_installed():
+            return LOCAL
+        raise SettingsError(HOW_TO_GET_A_KEY)
+
+    def fell_back_to_local(self) -> bool:
+        """Return whether the local engine answers only because no key was found."""
+        return self.settings.endpoint == "auto" and self.endpoint().is_local
+
+    def login_endpoint(self, name: str | None) -> Endpoint:
+        """Return the endpoint that a typed key is for: the one named, or the one in use.
+
+        Raises:
+            SettingsError: it is the local engine, or no valid endpoint.
+        """
+        named = self.keys.base_url()
+        in_use = self.settings.endpoint if self.settings.endpoint != "auto" else None
+        chosen = name if name and name != "auto" else in_use or (named[1] if named else "bigmodel")
+        endpoint = parse_endpoint(chosen)
+        if endpoint.is_local:
+            raise SettingsError("the local engine needs no key; name a site: `%glm login bigmodel`")
+        return endpoint
+
+    def setting_rows(self) -> list[Setting]:
+        """Return the rows of `%glm config`: every setting, and whether there is a key."""
+        rows = {row.name: row for row in self.settings.rows()}
+        if self.settings.endpoint == "auto" and (named := self.keys.base_url()):
+            rows["endpoint"] = replace(rows["endpoint"], value=named[1], origin="environment")
+        return [*rows.values(), self._key_row()]
+
+    def _key_row(self) -> Setting:
+        meaning = "API key: `%glm login`, ZAI_API_KEY or ZHIPUAI_API_KEY; never shown."
+        try:
+            key = self.keys.find(self.endpoint())
+        except SettingsError:
+            key = None
+        origin: Origin = "default"
+        if key is not None:
+            origin = "session" if key.origin == "%glm login" else "environment"
+        return Setting("key", f"from {key.origin}" if key else None, origin, meaning)
+
+    def client(self, endpoint: Endpoint) -> AsyncClient:
+        """Return the client for `endpoint`, kept open between requests."""
+        found = self.keys.find(endpoint)
+        secret = found.secret if found else None
+        if (endpoint, secret) not in self._clients:
+            transport = self._local.transport() if endpoint.is_local else None
+            self._clients[endpoint, secret] = AsyncClient(endpoint, secret, transport=transport)
+        return self._clients[endpoint, secret]
+
+    async def aclose(self) -> None:
+        """Close every client."""
+        clients, self._clients = self._clients, {}
+        for client in clients.values():
+            await client.aclose()
+
+    def chat_request(self, prompt: str, options: ChatOptions, endpoint: Endpoint) -> ChatRequest:
+        """Return the request for a cell: options of the line first, then the settings.
+
+        Raises:
+            SettingsError: the prompt is empty, or the endpoint cannot do what is asked.
+        """
+        if not prompt.strip():
+            raise SettingsError("the cell is empty; write the prompt below the %%glm line")
+        s, o = self.settings, options
+        thinking = o.thinking or s.thinking
+        return ChatRequest(
+            model=o.model or self.model(endpoint),
+            messages=build_messages(prompt, system=_first(o.system, s.system) or ""),
+            temperature=_first(o.temperature, s.temperature),
+            top_p=_first(o.top_p, s.top_p),
+            max_tokens=_first(o.max_tokens, s.max_tokens),
+            thinking=None if thinking is None else thinking == "on",
+            web_search=self._web_search(o, endpoint),
+            stream=not o.no_stream,
+        )
+
+    def embedding_request(
+        self, texts: tuple[str, ...], options: EmbedOptions, endpoint: Endpoint
+    ) -> EmbeddingRequest:
+        """Return the request for the texts of an embed cell."""
+        model = options.model or self._default_embedding_model(endpoint)
+        return EmbeddingRequest(model, texts, options.dimensions)
+
+    def model(self, endpoint: Endpoint) -> str:
+        """Return the chat model of the settings, or the engine's own where none was chosen."""
+        chosen = self.settings.origin("model") != "default"
+        return self._local.model if endpoint.is_local and not chosen else self.settings.model
+
+    def _default_embedding_model(self, endpoint: Endpoint) -> str:
+        chosen = self.settings.origin("embedding_model") != "default"
+        local = endpoint.is_local and not chosen
+        return self._local.embedding_model if local else self.settings.embedding_model
+
+    def _web_search(self, options: ChatOptions, endpoint: Endpoint) -> WebSearch | None:
+        asked = _first(options.web_search, bool(options.search_query) or None)
+        if not _first(asked, self.settings.web_search):
+            return None
+        if not endpoint.speaks_glm or endpoint.is_local:
+            raise SettingsError(f"web search is not offered by {endpoint.host}; it needs a GLM key")
+        engine = self.settings.search_engine
+        if engine == "auto":
+            engine = SEARCH_ENGINE_ZAI if endpoint.host == "api.z.ai" else SEARCH_ENGINE
+        return WebSearch(engine, options.search_query or "")
+
+
+def _endpoint_of_variable(name: str, value: str) -> Endpoint:
+    try:
+        return parse_endpoint(value)
+    except SettingsError as error:
+        raise SettingsError(f"{name}: {error}") from error
+
+
+def _first(option: _T | None, setting: _T | None) -> _T | None:
+    return setting if option is None else option
