@@ -1,0 +1,294 @@
+"""The `%glm` and `%%glm` magics: a line and a cell in, a reply on the screen and in `_`."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import no_var_expand
+
+from glm_magic.errors import SettingsError, Stopped
+from glm_magic.jupyter.completion import GlmMatcher
+from glm_magic.jupyter.options import (
+    chat_help,
+    embed_help,
+    parse_chat_options,
+    parse_embed_options,
+    split_words,
+)
+from glm_magic.session.settings import GlmMagic, did_you_mean
+
+# Only what `%load_ext` needs is imported above; HTTP, rendering and widgets take longer than
+# loading may, so the functions that need them import them.
+if TYPE_CHECKING:
+    from glm_magic.api.endpoints import Endpoint
+    from glm_magic.api.reply import Reply
+    from glm_magic.api.requests import ChatRequest
+    from glm_magic.jupyter.runner import LoopThread
+    from glm_magic.session.session import LocalEngine, Session
+    from glm_magic.study.embeddings import Embeddings
+
+_LOCAL_ANSWERS = (
+    "glm: no API key found, so the small demo model on this machine answers; "
+    "`%glm login` takes a key"
+)
+_LINE_WORDS = ("config", "login", "help")
+_CELL_WORDS = ("embed",)
+HELP = f"""{chat_help()}
+{embed_help()}
+%glm config                    every setting, its value and whence it comes
+%glm config NAME=VALUE ...     set some, or none if one is wrong
+%glm login [ENDPOINT]          type a key, unseen, for this session and this host only
+%glm help                      this text
+"""
+
+
+class Glm:
+    """The magics of one shell."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self.shell: Any = shell  # half of what is used of it has no types, or wrong ones
+        self.settings = GlmMagic(parent=shell)
+        self.matcher = GlmMatcher(shell)
+        self._session: Session | None = None
+        self._thread: LoopThread | None = None
+        self._just_shown: object = None
+        self._said_local = False
+
+    # -- loading ---------------------------------------------------------------------------
+
+    def register(self) -> None:
+        """Add the magics, the settings and the completer to the shell."""
+        self.shell.register_magic_function(self.glm, "line_cell", "glm")
+        self.shell.configurables.append(self.settings)
+        self.shell.events.register("post_run_cell", self._forget_shown)
+        self.matcher.register()
+
+    def unregister(self) -> None:
+        """Take away all that `register` and the magics since then have added."""
+        for kind in ("line", "cell"):
+            self.shell.magics_manager.magics[kind].pop("glm", None)
+        if self.settings in self.shell.configurables:
+            self.shell.configurables.remove(self.settings)
+        self.shell.events.unregister("post_run_cell", self._forget_shown)
+        self.matcher.unregister()
+        self._forget_printers()
+        if self._thread is not None and self._session is not None:
+            self._thread.close(self._session.aclose)
+
+    def _open(self) -> tuple[Session, LoopThread]:
+        """The session and the loop thread, made at the first request."""
+        if self._session is None or self._thread is None:
+            from glm_magic.jupyter.runner import LoopThread
+            from glm_magic.session.secrets import KeyRing
+            from glm_magic.session.session import Session
+
+            self._session = Session(self.settings, KeyRing(), _local_engine())
+            self._thread = LoopThread()
+            self._register_printers()
+        return self._session, self._thread
+
+    # -- the magics ------------------------------------------------------------------------
+
+    @no_var_expand
+    def glm(self, line: str, cell: str | None = None) -> Any:
+        """Talk to a GLM model; the module sets this text to the full help."""
+        word, _, rest = line.strip().partition(" ")
+        if cell is not None:
+            return self._cell(word, line, rest, cell)
+        actions: dict[str, Callable[[str], None]] = {
+            "": lambda _: self._status(),
+            "config": self._config,
+            "login": self._login,
+            "help": self._help,
+            "-h": self._help,
+            "--help": self._help,
+        }
+        if word not in actions:
+            raise SettingsError(_unknown_word(word))
+        return actions[word](rest)
+
+    def _cell(self, word: str, line: str, rest: str, cell: str) -> Any:
+        if word == "embed":
+            return self._embed(rest, cell)
+        if word and not word.startswith("-"):
+            raise SettingsError(_unknown_word(word))
+        return self._chat(line, cell)
+
+    def _chat(self, line: str, cell: str) -> Reply | None:
+        options = parse_chat_options(split_words(line))
+        if options is None:
+            return print(HELP)
+        session, _ = self._open()
+        endpoint = self._endpoint(session)
+        request = session.chat_request(cell.strip("\n"), options, endpoint)
+        reply = self._stream(request, endpoint)
+        self._keep(options.out, reply)
+        self._just_shown = reply
+        return reply
+
+    def _stream(self, request: ChatRequest, endpoint: Endpoint) -> Reply:
+        """Show the reply as it comes; keep it as `_glm` however it ends."""
+        from glm_magic.jupyter.runner import Job, follow, pump
+        from glm_magic.jupyter.show import new_view
+
+        session, thread = self._open()
+        stream = session.client(endpoint).stream(request)
+        job: Job[None] = Job(thread, lambda put: pump(stream, put))
+        view = new_view(self.shell, f"{request.model} · {endpoint.host}", job.stop)
+        try:
+            follow(job, view)
+        except KeyboardInterrupt:
+            raise Stopped("stopped; the partial answer is in _glm") from None
+        finally:
+            view.finish(stream.reply)
+            self.shell.push({"_glm": stream.reply}, interactive=False)
+        return stream.reply
+
+    def _embed(self, rest: str, cell: str) -> Embeddings | None:
+        from glm_magic.jupyter.runner import Job, wait_for
+        from glm_magic.jupyter.show import show_value
+        from glm_magic.study.embeddings import build_embeddings
+
+        options = parse_embed_options(split_words(rest))
+        if options is None:
+            return print(HELP)
+        texts = tuple(text for line in cell.splitlines() if (text := line.strip()))
+        if not texts:
+            raise SettingsError("the cell is empty; write one text a line below %%glm embed")
+        session, thread = self._open()
+        endpoint = self._endpoint(session)
+        request = session.embedding_request(texts, options, endpoint)
+        client, started = session.client(endpoint), time.perf_counter()
+        job = Job(thread, lambda _: client.embed(request))
+        reply = wait_for(job, "no vectors were kept")
+        embeddings = build_embeddings(
+            texts, reply, endpoint=endpoint.host, seconds=time.perf_counter() - started
+        )
+        show_value(embeddings)
+        self._keep(options.out, embeddings)
+        self._just_shown = embeddings
+        return embeddings
+
+    def _endpoint(self, session: Session) -> Endpoint:
+        """Where requests go now, said once when it is the local engine for want of a key."""
+        endpoint = session.endpoint()
+        if session.fell_back_to_local() and not self._said_local:
+            self._said_local = True
+            print(_LOCAL_ANSWERS)
+        return endpoint
+
+    def _keep(self, name: str | None, value: object) -> None:
+        if name:
+            self.shell.push({name: value})
+
+    # -- line magics -----------------------------------------------------------------------
+
+    def _status(self) -> None:
+        session, _ = self._open()
+        endpoint = session.endpoint()
+        key = session.keys.find(endpoint)
+        print(f"endpoint  {endpoint.host}")
+        print(f"model     {session.model(endpoint)}")
+        print(f"key       {key.origin if key else 'none'}")
+        print("`%glm help` shows all options, `%glm config` all settings")
+
+    def _help(self, _: str) -> None:
+        print(HELP)
+
+    def _config(self, rest: str) -> None:
+        from glm_magic.jupyter.show import show_settings
+
+        pairs = dict(map(_parse_pair, split_words(rest)))
+        if not pairs:
+            session, _ = self._open()
+            return show_settings(session.setting_rows())
+        self.settings.assign(pairs)
+        for name in pairs:
+            print(f"{name} = {getattr(self.settings, name)!r}")
+        return None
+
+    def _login(self, rest: str) -> None:
+        from glm_magic.api.endpoints import NAMES
+
+        session, _ = self._open()
+        words = split_words(rest)
+        if any(word not in NAMES and "://" not in word for word in words) or len(words) > 1:
+            raise SettingsError(
+                "a key does not go on the line: notebooks and IPython's history keep it; run "
+                "`%glm login` alone and type it when asked"
+            )
+        endpoint = session.login_endpoint(words[0] if words else None)
+        session.keys.remember(endpoint, _ask_key(endpoint.host))
+        print(f"key kept for {endpoint.host}, in this session's memory only")
+
+    # -- shown once ------------------------------------------------------------------------
+
+    def _register_printers(self) -> None:
+        """Show replies as they were streamed; the first time they are on screen already."""
+        from glm_magic.api.reply import Reply
+        from glm_magic.study.embeddings import Embeddings
+
+        formatter = self._printers()
+        formatter.for_type(Reply, self._print)
+        formatter.for_type(Embeddings, self._print)
+
+    def _forget_printers(self) -> None:
+        if self._session is None:
+            return
+        from glm_magic.api.reply import Reply
+        from glm_magic.study.embeddings import Embeddings
+
+        for kind in (Reply, Embeddings):
+            self._printers().pop(kind, None)
+
+    def _printers(self) -> Any:
+        return self.shell.display_formatter.ipython_display_formatter
+
+    def _print(self, value: Any) -> None:
+        from glm_magic.jupyter.show import show_value
+
+        if value is self._just_shown:
+            self._just_shown = None
+        else:
+            show_value(value)
+
+    def _forget_shown(self, *_: object) -> None:
+        self._just_shown = None
+
+
+Glm.glm.__doc__ = HELP
+
+
+def _local_engine() -> LocalEngine:
+    from glm_magic.local.transport import LocalTransport, is_installed
+    from glm_magic.local.weights import DEFAULT_MODEL, EMBEDDING_MODEL
+    from glm_magic.session.session import LocalEngine
+
+    return LocalEngine(is_installed, LocalTransport, DEFAULT_MODEL, EMBEDDING_MODEL)
+
+
+def _unknown_word(word: str) -> str:
+    known = [*_LINE_WORDS, *_CELL_WORDS]
+    hint = did_you_mean(word, known) or "; the line holds options, the prompt goes below it"
+    return f"unknown word '{word}' after glm{hint}"
+
+
+def _parse_pair(word: str) -> tuple[str, str]:
+    name, equals, value = word.partition("=")
+    if not equals:
+        raise SettingsError(f"'{word}' is no NAME=VALUE; write no blanks around the =")
+    return name, value
+
+
+def _ask_key(host: str) -> str:
+    try:
+        return getpass.getpass(f"API key for {host} (not shown): ")
+    except Exception as error:
+        # ipykernel's StdinNotImplementedError when nobody can type (nbclient, papermill).
+        if type(error).__name__ != "StdinNotImplementedError":
+            raise
+        raise SettingsError("nobody can type here; set ZAI_API_KEY in the environment") from error

@@ -1,0 +1,192 @@
+"""The words of a magic line to options; every mistake is one line with the way out."""
+
+from __future__ import annotations
+
+import argparse
+import builtins
+import keyword
+import shlex
+from typing import Any, NoReturn
+
+from glm_magic.errors import SettingsError
+from glm_magic.session.session import ChatOptions, EmbedOptions
+from glm_magic.session.settings import did_you_mean
+
+# A fixed width: the help is read in a notebook and stored in a docstring.
+_WIDTH = 96
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=28, width=_WIDTH)
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that raises one line and never exits."""
+
+    def __init__(self, prog: str, description: str, epilog: str = "") -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            epilog=epilog,
+            formatter_class=_Formatter,
+            add_help=False,
+            allow_abbrev=False,
+        )
+        self.color = False  # from Python 3.14 on; here help goes into a notebook
+
+    def error(self, message: str) -> NoReturn:
+        raise SettingsError(f"{message.removeprefix('argument ')} (see {self.prog} --help)")
+
+    def known_options(self) -> list[str]:
+        return [name for action in self._actions for name in action.option_strings]
+
+
+def _parse_number(text: str, low: float, high: float) -> float:
+    value = float(text)
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"{text} is not from {low:g} to {high:g}")
+    return value
+
+
+def _temperature(text: str) -> float:
+    return _parse_number(text, 0, 2)
+
+
+def _top_p(text: str) -> float:
+    return _parse_number(text, 0, 1)
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return value
+
+
+def _variable(text: str) -> str:
+    """A name that an assignment may take without hiding something of Python's own."""
+    if not text.isidentifier() or keyword.iskeyword(text) or hasattr(builtins, text):
+        raise argparse.ArgumentTypeError(f"'{text}' cannot be the name of a variable")
+    return text
+
+
+for _type, _name in ((_temperature, "number"), (_top_p, "number"), (_count, "whole number")):
+    _type.__name__ = _name  # argparse says "invalid NAME value"
+
+
+def _chat_parser() -> _Parser:
+    parser = _Parser(
+        "%%glm",
+        "Send the cell to a chat model; the answer streams in below and is the cell's value.",
+        "Examples:\n"
+        "  %%glm\n"
+        "  %%glm -m glm-4.7 -t 0.2 -o answer\n"
+        '  %%glm -s "You are a pirate." --thinking off\n'
+        '  %%glm --web-search --search-query "GDP China 2024 Q1"\n'
+        "Other magics: %%glm embed, %glm config, %glm login, %glm help",
+    )
+    add = parser.add_argument
+    add("-m", "--model", metavar="ID", help="model id, or the path of a .gguf file")
+    add("-s", "--system", metavar="TEXT", help="system message")
+    add("-t", "--temperature", type=_temperature, metavar="N", help="0 is greedy; GLM takes 0 to 1")
+    add("--top-p", type=_top_p, metavar="N", help="nucleus sampling, 0.01 to 1")
+    add("--max-tokens", type=_count, metavar="N", help="most tokens, reasoning included")
+    add("--thinking", choices=("on", "off"), help="whether the model reasons first")
+    add(
+        "--web-search",
+        action=argparse.BooleanOptionalAction,
+        help="search the web and show the sources",
+    )
+    add("--search-query", metavar="TEXT", help="search for this (implies --web-search)")
+    add("-o", "--out", type=_variable, metavar="NAME", help="assign the reply to a variable too")
+    add("--no-stream", action="store_true", help="show the answer when it is whole")
+    add("-h", "--help", action="store_true", help="show this help, send nothing")
+    return parser
+
+
+def _embed_parser() -> _Parser:
+    parser = _Parser(
+        "%%glm embed",
+        "Embed each line of the cell and compare all of them; the cell's value has the vectors.",
+        "Example:\n  %%glm embed -o e\n  a cat sat on the mat\n  a kitten rests on the rug",
+    )
+    add = parser.add_argument
+    add("-m", "--model", metavar="ID", help="embedding model")
+    add("--dimensions", type=_count, metavar="N", help="width of the vectors, if it can be chosen")
+    add("-o", "--out", type=_variable, metavar="NAME", help="assign the embeddings to a variable")
+    add("-h", "--help", action="store_true", help="show this help, send nothing")
+    return parser
+
+
+def split_words(line: str) -> list[str]:
+    """Return the words of a line; quotes group and are dropped, a backslash is a letter.
+
+    Raises:
+        SettingsError: a quote is not closed.
+    """
+    words = shlex.shlex(line, posix=True, punctuation_chars=False)
+    words.whitespace_split = True
+    words.commenters = ""
+    words.escape = ""  # paths of Windows and TeX in a system message stay whole
+    try:
+        return list(words)
+    except ValueError as error:
+        raise SettingsError("a quote is not closed on the %glm line") from error
+
+
+def parse_chat_options(words: list[str]) -> ChatOptions | None:
+    """Return the options of a `%%glm` line; None when it asks for help.
+
+    Raises:
+        SettingsError: an option is unknown or its value is wrong.
+    """
+    values = _parse(_chat_parser(), words)
+    return None if values is None else ChatOptions(**values)
+
+
+def parse_embed_options(words: list[str]) -> EmbedOptions | None:
+    """Return the options of a `%%glm embed` line; None when it asks for help.
+
+    Raises:
+        SettingsError: an option is unknown or its value is wrong.
+    """
+    values = _parse(_embed_parser(), words)
+    return None if values is None else EmbedOptions(**values)
+
+
+def _parse(parser: _Parser, words: list[str]) -> dict[str, Any] | None:
+    values, rest = parser.parse_known_args(words)
+    if rest:
+        raise SettingsError(_unknown(parser, rest))
+    options = vars(values)
+    return None if options.pop("help") else options
+
+
+def _unknown(parser: _Parser, rest: list[str]) -> str:
+    option = next((word for word in rest if word.startswith("-")), None)
+    if option is None:
+        return f"unexpected word '{rest[0]}': the line holds options, the prompt goes below it"
+    name = option.partition("=")[0]
+    near = did_you_mean(name, parser.known_options())
+    return f"unknown option '{name}'{near or f'; see {parser.prog} --help'}"
+
+
+def chat_help() -> str:
+    """Return the help of `%%glm`."""
+    return _chat_parser().format_help()
+
+
+def embed_help() -> str:
+    """Return the help of `%%glm embed`."""
+    return _embed_parser().format_help()
+
+
+def chat_option_names() -> list[str]:
+    """Return the option names of `%%glm`, short ones too."""
+    return _chat_parser().known_options()
+
+
+def embed_option_names() -> list[str]:
+    """Return the option names of `%%glm embed`, short ones too."""
+    return _embed_parser().known_options()

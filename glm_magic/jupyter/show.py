@@ -1,0 +1,77 @@
+"""Values to outputs: `text/html` and `text/plain`, and nothing that a viewer would run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.display import display
+
+from glm_magic.api.reply import Reply
+from glm_magic.jupyter.runner import View
+from glm_magic.local.weights import describe
+from glm_magic.render.reply import render_reply, render_reply_plain
+from glm_magic.render.settings import render_settings, render_settings_plain
+from glm_magic.render.similarity import render_embeddings, render_embeddings_plain
+from glm_magic.session.settings import Setting
+from glm_magic.study.embeddings import Embeddings
+
+Bundle = dict[str, str]
+
+
+class ReplyView(View, Protocol):
+    """A view of one reply."""
+
+    def finish(self, reply: Reply) -> None:
+        """Show the reply as it stays."""
+
+
+def new_view(shell: InteractiveShell, title: str, on_stop: Callable[[], None]) -> ReplyView:
+    """Return a view for the front end at hand: widgets, or text in a terminal."""
+    # Only a kernel has a front end that shows widgets and HTML.
+    if getattr(shell, "kernel", None) is None:
+        from glm_magic.jupyter.terminal import TerminalView
+
+        return TerminalView()
+    from glm_magic.jupyter.live import LiveView
+
+    return LiveView(title, on_stop)
+
+
+def reply_bundle(reply: Reply) -> Bundle:
+    """Return what a saved notebook keeps of a reply."""
+    note = describe(reply.model) if reply.endpoint == "local" else ""
+    return {"text/html": render_reply(reply, note=note), "text/plain": render_reply_plain(reply)}
+
+
+def reply_metadata(reply: Reply) -> dict[str, Any]:
+    """Return the facts of a reply for the metadata of its output."""
+    return {
+        "glm_magic": {
+            "model": reply.model,
+            "endpoint": reply.endpoint,
+            "usage": asdict(reply.usage) if reply.usage else None,
+            "finish_reason": reply.finish_reason,
+            "request_id": reply.request_id,
+            "seconds": round(reply.seconds, 3),
+        }
+    }
+
+
+def show_value(value: Reply | Embeddings) -> None:
+    """Show a value as it was shown when it came."""
+    if isinstance(value, Reply):
+        display(reply_bundle(value), raw=True, metadata=reply_metadata(value))
+    else:
+        _show(render_embeddings(value), render_embeddings_plain(value))
+
+
+def show_settings(rows: Sequence[Setting]) -> None:
+    """Show the settings as a table."""
+    _show(render_settings(rows), render_settings_plain(rows))
+
+
+def _show(html: str, plain: str) -> None:
+    display({"text/html": html, "text/plain": plain}, raw=True)

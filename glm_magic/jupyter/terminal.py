@@ -1,0 +1,55 @@
+"""A reply while it streams in a terminal: plain text, nothing that a terminal obeys."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TextIO
+
+from glm_magic.api.events import Event, ReasoningDelta, TextDelta
+from glm_magic.api.reply import Reply
+from glm_magic.render.clean import clean_text
+from glm_magic.render.reply import ending_line, header_line
+from glm_magic.render.sources import render_sources_plain
+
+
+class TerminalView:
+    """Prints the answer as it comes.
+
+    Each piece is cleaned by itself. An escape sequence cut in two pieces loses its control
+    characters all the same; what is left of it is harmless letters.
+    """
+
+    def __init__(self, out: TextIO | None = None) -> None:
+        self.dirty = False
+        self._out = sys.stdout if out is None else out
+        self._pieces: list[str] = []
+        self._thinking = False
+
+    def feed(self, values: list[Event]) -> None:
+        """Take events; `paint` prints them."""
+        self._pieces.extend(self._texts(values))
+        self.dirty = bool(self._pieces)
+
+    def _texts(self, values: list[Event]) -> Iterator[str]:
+        for event in values:
+            match event:
+                case TextDelta(text):
+                    yield text
+                case ReasoningDelta() if not self._thinking:
+                    self._thinking = True
+                    yield "(reasoning …)\n"
+
+    def paint(self) -> None:
+        """Print what is new."""
+        if self._pieces:
+            self._out.write(clean_text("".join(self._pieces)))
+            self._out.flush()
+        self._pieces.clear()
+        self.dirty = False
+
+    def finish(self, reply: Reply) -> None:
+        """Print what belongs below the answer: how it ended, the sources, the counts."""
+        self.paint()
+        below = (ending_line(reply), render_sources_plain(reply.cited), header_line(reply))
+        print("", *filter(None, below), sep="\n", file=self._out)
