@@ -1,0 +1,1 @@
+"""Models in this process, behind the same transport seam as the network."""
