@@ -18,10 +18,10 @@ from glm_magic.api import http
 from glm_magic.api.embedding import EmbeddingReply, parse_embeddings
 from glm_magic.api.endpoints import Endpoint
 from glm_magic.api.events import ChunkParser, Event, Finished
-from glm_magic.api.failures import build_api_error, parse_error_object, parse_refusal
+from glm_magic.api.failures import Refusal, build_api_error, parse_error_object, parse_refusal
 from glm_magic.api.reply import Reply, ReplyFold, State
 from glm_magic.api.requests import ChatRequest, EmbeddingRequest, build_chat, build_embedding
-from glm_magic.api.sse import EventTooLarge, SseDecoder
+from glm_magic.api.sse import EventTooLarge, ServerSentEvent, SseDecoder
 from glm_magic.errors import ApiError, ConnectError, GlmError, SettingsError, StreamError
 from glm_magic.secret import Secret
 
@@ -33,6 +33,8 @@ _READ_TIMEOUT_S = 120.0
 _ERROR_BODY_LIMIT_BYTES = 64 * 1024
 _ERROR_BODY_TIMEOUT_S = 1.5
 _JSON_LIMIT_BYTES = 64 * 2**20
+
+Request = ChatRequest | EmbeddingRequest
 
 
 class AsyncClient:
@@ -71,11 +73,11 @@ class AsyncClient:
             ApiError: the server refused.
             GlmError: the vectors do not fit the texts.
         """
-        response = await self.send("/embeddings", build_embedding(request), request.model)
+        response = await self.send("/embeddings", build_embedding(request), request)
         async with aclosing(response):
             body = await _read_all(response, self.endpoint.host)
         content = _load_json(body, self.endpoint.host)
-        self.check_error(content, request.model)
+        self.check_error(content, request)
         return parse_embeddings(content, count=len(request.texts), host=self.endpoint.host)
 
     async def aclose(self) -> None:
@@ -84,8 +86,8 @@ class AsyncClient:
             opened, self._opened = self._opened, None
             await opened.aclose()
 
-    async def send(self, path: str, body: dict[str, Any], model: str) -> http.Response:
-        """Post `body` and return the response with its body still to be read.
+    async def send(self, path: str, body: dict[str, Any], asked: Request) -> http.Response:
+        """Post `body`, the JSON of `asked`, and return the response with its body still to be read.
 
         Raises:
             ConnectError: no response, or a redirect (never followed: the key and the prompt
@@ -93,25 +95,41 @@ class AsyncClient:
             ApiError: any status but 200.
         """
         client = self._client()
-        request = client.build_request(
-            "POST",
-            self.endpoint.base_url + path,
-            content=json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(),
-            headers=self._headers(),
-        )
+        url = self.endpoint.base_url + path
+        try:
+            request = client.build_request(
+                "POST", url, content=_dump_json(body), headers=self._headers()
+            )
+        except (http.InvalidURL, UnicodeError) as error:  # the second from IDNA names
+            raise SettingsError(
+                "the endpoint is no valid URL; check `%glm config endpoint`"
+            ) from error
         try:
             response = await client.send(request, stream=True)
-        except http.TransportError as error:
+        except (http.TransportError, UnicodeError) as error:  # from a redirect to such a name
             raise _connect_error(error, self.endpoint.host) from error
         if response.status_code != 200:
-            raise await self._refused(response, model)
+            raise await self._refused(response, asked)
         return response
 
-    def check_error(self, content: object, model: str) -> None:
-        """Raise the ApiError that a body with HTTP 200 holds, if it holds one."""
-        if isinstance(content, dict) and content.get("error"):
-            refusal = parse_error_object(content)
-            raise build_api_error(refusal, status=200, host=self.endpoint.host, model=model)
+    def check_error(self, content: object, asked: Request, *, is_error: bool = False) -> None:
+        """Raise the ApiError that a body or event with HTTP 200 holds, if it holds one.
+
+        Args:
+            is_error: the server calls it an error, whatever its shape.
+        """
+        if isinstance(content, dict) and (content.get("error") or is_error):
+            raise self._api_error(parse_error_object(content), 200, asked)
+
+    def _api_error(self, refusal: Refusal, status: int, asked: Request) -> ApiError:
+        key = self._key.reveal() if self._key is not None else ""
+        return build_api_error(
+            refusal,
+            status=status,
+            host=self.endpoint.host,
+            model=asked.model,
+            private=(key, *asked.texts),
+        )
 
     def _client(self) -> http.AsyncClient:
         if self._opened is None:
@@ -137,15 +155,12 @@ class AsyncClient:
             headers["Authorization"] = f"Bearer {self._key.reveal()}"
         return headers
 
-    async def _refused(self, response: http.Response, model: str) -> GlmError:
+    async def _refused(self, response: http.Response, asked: Request) -> GlmError:
         async with aclosing(response):
             if response.is_redirect:
                 return _redirect_error(response, self.endpoint.host)
             body = await _read_error_body(response)
-        status = response.status_code
-        return build_api_error(
-            parse_refusal(body), status=status, host=self.endpoint.host, model=model
-        )
+        return self._api_error(parse_refusal(body), response.status_code, asked)
 
 
 class ReplyStream:
@@ -207,7 +222,7 @@ class ReplyStream:
 
     async def _events(self) -> AsyncGenerator[Event]:
         body = build_chat(self._request, speaks_glm=self._client.endpoint.speaks_glm)
-        response = await self._client.send("/chat/completions", body, self._request.model)
+        response = await self._client.send("/chat/completions", body, self._request)
         parser = ChunkParser()
         async with aclosing(response), aclosing(self._chunks(response)) as chunks:
             async for chunk in chunks:
@@ -220,27 +235,29 @@ class ReplyStream:
     async def _chunks(self, response: http.Response) -> AsyncGenerator[dict[str, Any]]:
         """The JSON objects of the body: of each server-sent event, or the one it is."""
         decoder = SseDecoder()
-        whole: list[bytes] | None = None
+        whole: bytearray | None = None
         first = True
         async for data in self._bytes(response):
-            if first and (start := data.lstrip()):
+            if first and (start := data.lstrip(b"\xef\xbb\xbf \t\r\n")):
                 first = False
                 whole = self._whole_body(start, response)
             if whole is not None:
-                whole.append(data)
+                whole += data
+                if len(whole) > _JSON_LIMIT_BYTES:
+                    raise self._broken(f"cut off: over {_JSON_LIMIT_BYTES} bytes")
                 continue
             for sse in self._decode(decoder, data):
-                if sse == "[DONE]":
+                if sse.data == "[DONE]":
                     self._finished = True
                     return
-                yield self._load(sse)
+                yield self._load(sse.data, is_error=sse.event == "error")
         if whole is not None:
             self._finished = True
-            yield self._load(b"".join(whole).decode("utf-8", "replace"))
+            yield self._load(whole.decode("utf-8-sig", "replace"))
         if not self._finished:
             raise self._broken("cut off: the server closed the stream before the end")
 
-    def _whole_body(self, start: bytes, response: http.Response) -> list[bytes] | None:
+    def _whole_body(self, start: bytes, response: http.Response) -> bytearray | None:
         """What begins with a brace is one JSON reply; with `<`, a web page."""
         if start.startswith(b"<"):
             kind = response.headers.get("content-type", "").partition(";")[0]
@@ -248,11 +265,11 @@ class ReplyStream:
                 f"{self._client.endpoint.host} answered with a web page ({kind[:40]}), not with a "
                 "reply; check `%glm config endpoint`"
             )
-        return [] if start.startswith(b"{") else None
+        return bytearray() if start.startswith(b"{") else None
 
-    def _decode(self, decoder: SseDecoder, data: bytes) -> list[str]:
+    def _decode(self, decoder: SseDecoder, data: bytes) -> list[ServerSentEvent]:
         try:
-            return [sse.data for sse in decoder.feed(data)]
+            return list(decoder.feed(data))
         except EventTooLarge as error:
             raise self._broken(f"cut off: {error}") from error
 
@@ -261,18 +278,19 @@ class ReplyStream:
         try:
             async for data in response.aiter_bytes() if encoded else response.aiter_raw():
                 yield data
-        except http.TimeoutException as error:
-            raise self._broken(f"cut off: silent for {_READ_TIMEOUT_S:.0f} s") from error
         except (http.TransportError, http.DecodingError) as error:
-            if not self._finished:
-                raise self._broken("cut off: the connection broke") from error
+            if self._finished:
+                return
+            if isinstance(error, http.TimeoutException):
+                raise self._broken(f"cut off: silent for {_READ_TIMEOUT_S:.0f} s") from error
+            raise self._broken("cut off: the connection broke") from error
 
-    def _load(self, data: str) -> dict[str, Any]:
+    def _load(self, data: str, *, is_error: bool = False) -> dict[str, Any]:
         try:
             content = json.loads(data)
         except (ValueError, RecursionError) as error:
             raise self._broken("cut off: the server sent something that is not JSON") from error
-        self._client.check_error(content, self._request.model)
+        self._client.check_error(content, self._request, is_error=is_error)
         return content if isinstance(content, dict) else {}
 
     def _broken(self, what: str) -> StreamError:
@@ -281,12 +299,12 @@ class ReplyStream:
         return StreamError(f"{host}: {what}; run the cell again", reply=self.reply)
 
 
-def _connect_error(error: http.TransportError, host: str) -> ConnectError:
+def _connect_error(error: Exception, host: str) -> ConnectError:
     return ConnectError(f"{host}: {_what_failed(error)}")
 
 
-def _what_failed(error: http.TransportError) -> str:
-    if _is_tls(error):
+def _what_failed(error: Exception) -> str:
+    if _is_untrusted(error):
         return "its TLS certificate is not trusted here; set SSL_CERT_FILE if it is your own server"
     match type(error).__name__:
         case "ConnectTimeout":
@@ -301,9 +319,9 @@ def _what_failed(error: http.TransportError) -> str:
             return "the connection broke before an answer came; try again"
 
 
-def _is_tls(error: BaseException | None) -> bool:
+def _is_untrusted(error: BaseException | None) -> bool:
     while error is not None:
-        if isinstance(error, ssl.SSLError):
+        if isinstance(error, ssl.SSLCertVerificationError):
             return True
         error = error.__cause__ or error.__context__
     return False
@@ -313,7 +331,7 @@ def _redirect_error(response: http.Response, host: str) -> ConnectError:
     target = response.headers.get("location", "")
     try:
         target = http.parse_host(target) or "another address"
-    except http.InvalidURL:
+    except (http.InvalidURL, UnicodeError):
         target = "an address that is not valid"
     return ConnectError(
         f"{host} sends on to {target}, which is never followed: your key and prompt are for "
@@ -345,6 +363,11 @@ async def _read_all(response: http.Response, host: str) -> bytes:
     except http.HTTPError as error:
         raise ConnectError(f"{host}: the connection broke in mid-answer; try again") from error
     return bytes(body)
+
+
+def _dump_json(body: dict[str, Any]) -> bytes:
+    # A lone half of a surrogate pair has no UTF-8; a pasted prompt may hold one.
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def _load_json(body: bytes, host: str) -> object:

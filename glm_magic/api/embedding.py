@@ -37,16 +37,17 @@ def parse_embeddings(content: object, *, count: int, host: str) -> EmbeddingRepl
     """
     body = content if isinstance(content, dict) else {}
     rows = _sorted_rows(body.get("data"), count=count, host=host)
-    usage = parse_usage(body.get("usage") or {})
-    return EmbeddingReply(_matrix(rows, host=host), str(body.get("model") or ""), usage)
+    usage = body.get("usage")
+    counts = parse_usage(usage) if isinstance(usage, dict) else Usage()
+    return EmbeddingReply(_matrix(rows, host=host), str(body.get("model") or ""), counts)
 
 
 def _sorted_rows(data: object, *, count: int, host: str) -> list[Any]:
     entries = data if isinstance(data, list) else []
     rows = {
-        entry.get("index", place): entry.get("embedding")
+        index: entry.get("embedding")
         for place, entry in enumerate(entries)
-        if isinstance(entry, dict)
+        if isinstance(entry, dict) and isinstance(index := entry.get("index", place), int)
     }
     if len(entries) != count or set(rows) != set(range(count)):
         raise GlmError(f"{host} sent {len(entries)} vectors for {count} texts; nothing was kept")
@@ -57,8 +58,9 @@ def _matrix(rows: Sequence[Any], *, host: str) -> npt.NDArray[np.float32]:
     import numpy as np
 
     try:
-        matrix = np.asarray(rows, dtype=np.float32)
-    except (TypeError, ValueError) as error:
+        with np.errstate(over="ignore"):  # too large for float32 is not finite, as below
+            matrix = np.asarray(rows, dtype=np.float32)
+    except (TypeError, ValueError, OverflowError) as error:
         raise GlmError(f"{host} sent vectors of different widths; nothing was kept") from error
     if matrix.ndim != 2 or matrix.shape[1] == 0:
         raise GlmError(f"{host} sent something that is no list of vectors; nothing was kept")

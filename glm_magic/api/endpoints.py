@@ -75,6 +75,9 @@ def parse_endpoint(text: str) -> Endpoint:
 
 
 def _check_url(text: str) -> None:
+    # `urlsplit` drops some of these and keeps others; HTTP clients differ again.
+    if "\\" in text or " " in text or not text.isprintable():
+        raise SettingsError("the endpoint is no valid URL: it has a blank, backslash or control")
     try:
         url = urlsplit(text)
         host = url.hostname or ""

@@ -55,6 +55,12 @@ class ChatRequest:
     web_search: WebSearch | None = None
     stream: bool = True
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What the user wrote; no error may repeat it."""
+        query = self.web_search.query if self.web_search else ""
+        return (*(message.content for message in self.messages), query)
+
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingRequest:

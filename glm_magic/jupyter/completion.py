@@ -69,10 +69,14 @@ def complete(magic: str, line: str) -> Iterable[str]:
     before, first = words[-2], words[1]
     if before in ("-m", "--model", "model", "embedding_model"):
         return model_ids()
-    if before == "--thinking":
+    if before in ("--thinking", "thinking"):
         return ("on", "off")
+    if before == "web_search":
+        return ("True", "False")
     if before in ("endpoint", "login"):
         return _endpoint_names()
+    if re.search(r"=\S*$", line):  # a value that can be anything
+        return ()
     if magic == "%glm":
         return _setting_names() if first == "config" and len(words) > 2 else _WORDS[magic]
     options = embed_option_names() if first == "embed" else chat_option_names()

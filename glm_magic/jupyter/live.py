@@ -50,8 +50,12 @@ class LiveView:
         self._characters = 0
         self._first: float | None = None
         self._widgets: list[Any] = []
-        self._build(on_stop)
-        self._handle: DisplayHandle | None = display(self._box, display_id=True)
+        try:
+            self._build(on_stop)
+            self._handle: DisplayHandle | None = display(self._box, display_id=True)
+        except BaseException:  # an interrupt too: nobody else knows these widgets
+            self._close()
+            raise
         _unpin(self._button)
 
     def _build(self, on_stop: Callable[[], None]) -> None:
@@ -122,6 +126,9 @@ class LiveView:
         """Put the static output in the place of the widgets and close them all."""
         if self._handle is not None:
             self._handle.update(reply_bundle(reply), raw=True, metadata=reply_metadata(reply))
+        self._close()
+
+    def _close(self) -> None:
         for widget in self._widgets:
             _close(widget)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from glm_magic.api.reply import Reply
     from glm_magic.api.requests import ChatRequest
     from glm_magic.jupyter.runner import LoopThread
+    from glm_magic.jupyter.show import ReplyView
     from glm_magic.session.session import LocalEngine, Session
     from glm_magic.study.embeddings import Embeddings
 
@@ -133,20 +135,22 @@ class Glm:
     def _stream(self, request: ChatRequest, endpoint: Endpoint) -> Reply:
         """Show the reply as it comes; keep it as `_glm` however it ends."""
         from glm_magic.jupyter.runner import Job, follow, pump
-        from glm_magic.jupyter.show import new_view
+        from glm_magic.jupyter.show import new_view, show_value
 
         session, thread = self._open()
         stream = session.client(endpoint).stream(request)
-        job: Job[None] = Job(thread, lambda put: pump(stream, put))
-        view = new_view(self.shell, f"{request.model} · {endpoint.host}", job.stop)
+        view: ReplyView | None = None
         try:
-            follow(job, view)
+            with Job(thread, lambda put: pump(stream, put)) as job:
+                view = new_view(self.shell, f"{request.model} · {endpoint.host}", job.stop)
+                follow(job, view)
         except KeyboardInterrupt:
             raise Stopped("stopped; the partial answer is in _glm") from None
         finally:
-            view.finish(stream.reply)
-            self.shell.push({"_glm": stream.reply}, interactive=False)
-        return stream.reply
+            reply = _at_its_end(stream.reply)
+            view.finish(reply) if view else show_value(reply)
+            self.shell.push({"_glm": reply}, interactive=False)
+        return reply
 
     def _embed(self, rest: str, cell: str) -> Embeddings | None:
         from glm_magic.jupyter.runner import Job, wait_for
@@ -269,6 +273,11 @@ def _local_engine() -> LocalEngine:
     from glm_magic.session.session import LocalEngine
 
     return LocalEngine(is_installed, LocalTransport, DEFAULT_MODEL, EMBEDDING_MODEL)
+
+
+def _at_its_end(reply: Reply) -> Reply:
+    """The reply of a stream that ended; one stopped before its first step never told so."""
+    return replace(reply, state="stopped") if reply.state == "streaming" else reply
 
 
 def _unknown_word(word: str) -> str:

@@ -9,7 +9,7 @@ import shlex
 from typing import Any, NoReturn
 
 from glm_magic.errors import SettingsError
-from glm_magic.session.session import ChatOptions, EmbedOptions
+from glm_magic.session.options import ChatOptions, EmbedOptions
 from glm_magic.session.settings import did_you_mean
 
 # A fixed width: the help is read in a notebook and stored in a docstring.

@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from queue import Empty, SimpleQueue
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
 from glm_magic.errors import Stopped
 
@@ -73,6 +73,9 @@ class LoopThread:
 class Job(Generic[T]):
     """A coroutine on the loop thread that hands values to the main thread as it goes.
 
+    As a context manager it does not outlive its block: left early, by an interrupt or by a
+    bug, it is stopped and its connection closed.
+
     Args:
         work: gets a function that puts one value into the queue of the main thread.
     """
@@ -94,6 +97,14 @@ class Job(Generic[T]):
         self._task = self._loop.create_task(run())
         # Not a `finally` in the coroutine: one that is cancelled before its first step has none.
         self._task.add_done_callback(lambda _: self._queue.put(self._END))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self.ended:
+            self.stop()
+            self.wait(_CLOSE_TIMEOUT_S)
 
     def stop(self) -> None:
         """Cancel the coroutine, which closes its connection; safe from any thread."""
@@ -149,20 +160,15 @@ def follow(job: Job[T], view: View, *, clock: Callable[[], float] = time.perf_co
     meanwhile is joined and drawn once. The network never waits for it.
 
     Raises:
-        KeyboardInterrupt: the kernel was interrupted; the connection is closed by then.
+        KeyboardInterrupt: the kernel was interrupted; the job still runs.
     """
     due = 0.0
-    try:
-        while not job.ended:
-            wait_s = min(due - clock(), _TICK_S) if view.dirty else _TICK_S
-            view.feed(job.take(max(wait_s, 0.0)) if not view.dirty else _after(job, wait_s))
-            if (now := clock()) >= due:
-                view.paint()
-                due = clock() + max(FRAME_S, 4 * (clock() - now))
-    except KeyboardInterrupt:
-        job.stop()
-        job.wait(_CLOSE_TIMEOUT_S)
-        raise
+    while not job.ended:
+        wait_s = min(due - clock(), _TICK_S) if view.dirty else _TICK_S
+        view.feed(job.take(max(wait_s, 0.0)) if not view.dirty else _after(job, wait_s))
+        if (now := clock()) >= due:
+            view.paint()
+            due = clock() + max(FRAME_S, 4 * (clock() - now))
     return job.result()
 
 
@@ -192,7 +198,8 @@ def wait_for(job: Job[T], what: str) -> T:
         Stopped: the kernel was interrupted.
     """
     try:
-        return cast(T, follow(job, _Nothing()))
+        with job:
+            return cast(T, follow(job, _Nothing()))
     except KeyboardInterrupt:
         raise Stopped(f"stopped; {what}") from None
 

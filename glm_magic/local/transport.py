@@ -154,7 +154,7 @@ class LocalTransport(AsyncBaseTransport):
     def _embed(self, job: Job, *, texts: list[str]) -> None:
         """Answer an embedding request, on the line's thread."""
         vectors = self._models.encoder().encode(texts, lambda: job.is_stopped)
-        job.put(wire.build_embeddings(texts, vectors, EMBEDDING_MODEL))
+        job.put(wire.build_embeddings(vectors, EMBEDDING_MODEL))
 
 
 class _EventStream(AsyncByteStream):

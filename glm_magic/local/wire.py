@@ -7,7 +7,6 @@ error codes, and captured streams of 2025 and 2026 (read in September 2026).
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -48,10 +47,6 @@ _SHARED_FIELDS = frozenset(
     )
 )
 _ROLES = frozenset(("system", "user", "assistant", "tool"))
-# A word of a script with spaces, or one character of Chinese, Japanese or Korean.
-_WORD = re.compile(
-    r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+"
-)
 
 
 class Refusal(Exception):
@@ -164,13 +159,11 @@ def parse_texts(body: Json, *, dimensions: int) -> list[str]:
     return texts
 
 
-def build_embeddings(texts: list[str], vectors: list[list[float]], model: str) -> Json:
-    """Return the response with one vector for each text.
+def build_embeddings(vectors: list[list[float]], model: str) -> Json:
+    """Return the response with these vectors, one for each text.
 
-    The encoder does not say how many tokens a text has: `usage` counts words (and single
-    characters of Chinese, Japanese and Korean), which is close to it and not the same.
+    The encoder does not say how many tokens a text has, so `usage` counts none.
     """
-    words = sum(len(_WORD.findall(text)) for text in texts)
     return {
         "object": "list",
         "model": model,
@@ -178,7 +171,7 @@ def build_embeddings(texts: list[str], vectors: list[list[float]], model: str) -
             {"object": "embedding", "index": index, "embedding": vector}
             for index, vector in enumerate(vectors)
         ],
-        "usage": {"prompt_tokens": words, "completion_tokens": 0, "total_tokens": words},
+        "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unicodedata import east_asian_width
+
 from glm_magic.render.clean import clean_line
 from glm_magic.render.markdown import render_line
 from glm_magic.render.reply import frame, muted
@@ -55,16 +57,22 @@ def _header(embeddings: Embeddings) -> str:
 
 def _left_out(embeddings: Embeddings) -> str:
     rest = len(embeddings) - _LIMIT_TEXTS
-    return f"and {rest} more texts; all numbers are in .similarity" if rest > 0 else ""
+    return f"and {rest} more; all numbers are in .similarity" if rest > 0 else ""
 
 
 def render_embeddings_plain(embeddings: Embeddings) -> str:
     """Return the similarities as lines of text."""
     shown = embeddings.texts[:_LIMIT_TEXTS]
     matrix = embeddings.similarity[: len(shown), : len(shown)].tolist()
-    width = max(len(clean_line(text, 30)) for text in shown)
+    labels = [clean_line(text, 30) for text in shown]
+    width = max(map(_columns, labels))
     lines = [
-        f"{clean_line(text, 30):<{width}} " + " ".join(f"{value:5.2f}" for value in values)
-        for text, values in zip(shown, matrix, strict=True)
+        label + " " * (width + 1 - _columns(label)) + " ".join(f"{value:5.2f}" for value in values)
+        for label, values in zip(labels, matrix, strict=True)
     ]
     return "\n".join(filter(None, (*lines, _left_out(embeddings))))
+
+
+def _columns(text: str) -> int:
+    """The width in a terminal: wide characters (Chinese, say) take two columns."""
+    return sum(2 if east_asian_width(character) in "WF" else 1 for character in text)

@@ -33,9 +33,9 @@ class KeyRing:
     """The keys of this session.
 
     A key typed at `%glm login` is for the host it was typed for. A key of the environment is
-    for the platform's hosts, or for the host of the base URL in the environment; whichever
-    other host it went to first stays the only one, so that a base URL that changes under a
-    running session (a project's .env file, say) does not take the key along.
+    for the platform's hosts, or for the host of the base URL in the environment; once it went
+    to one host, no other but the platform's own gets it, so that a base URL that changes under
+    a running session (a project's .env file, say) does not take the key along.
     """
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
@@ -73,11 +73,22 @@ class KeyRing:
             return Key(typed, "%glm login")
         found = self._from_environment()
         if found and self._is_for(endpoint):
-            self._bind(found, endpoint)
+            self._check_host(found, endpoint)
             return found
         if endpoint.host in PLATFORM_HOSTS:
             raise SettingsError(HOW_TO_GET_A_KEY)
         return None
+
+    def hand_out(self, endpoint: Endpoint) -> Key | None:
+        """Return the key as `find` does, to be sent: from now on it is tied to its host.
+
+        Raises:
+            SettingsError: as `find`.
+        """
+        found = self.find(endpoint)
+        if found and endpoint.host not in self._typed:
+            self._sent_to.setdefault(found.secret, endpoint.host)
+        return found
 
     def typed_endpoint(self) -> str | None:
         """Return the name of the platform's site that a key was typed for, if one was."""
@@ -96,15 +107,15 @@ class KeyRing:
         return None
 
     def _is_for(self, endpoint: Endpoint) -> bool:
+        if endpoint.host in PLATFORM_HOSTS:
+            return True
         named = self.base_url()
-        if named is None:
-            return endpoint.host in PLATFORM_HOSTS
-        return endpoint.host == parse_endpoint(named[1]).host or endpoint.host in PLATFORM_HOSTS
+        return named is not None and endpoint.host == parse_endpoint(named[1]).host
 
-    def _bind(self, key: Key, endpoint: Endpoint) -> None:
+    def _check_host(self, key: Key, endpoint: Endpoint) -> None:
         if endpoint.host in PLATFORM_HOSTS:
             return
-        first = self._sent_to.setdefault(key.secret, endpoint.host)
+        first = self._sent_to.get(key.secret, endpoint.host)
         if first != endpoint.host:
             raise SettingsError(
                 f"{key.origin} was used for {first} and is not sent to {endpoint.host}; "

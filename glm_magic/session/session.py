@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -19,35 +19,11 @@ from glm_magic.api.requests import (
 )
 from glm_magic.errors import SettingsError
 from glm_magic.secret import Secret
+from glm_magic.session.options import ChatOptions, EmbedOptions
 from glm_magic.session.secrets import HOW_TO_GET_A_KEY, KeyRing
 from glm_magic.session.settings import GlmMagic, Origin, Setting
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class ChatOptions:
-    """The options of one `%%glm` line; None leaves a value to the settings."""
-
-    model: str | None = None
-    system: str | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    max_tokens: int | None = None
-    thinking: str | None = None
-    web_search: bool | None = None
-    search_query: str | None = None
-    out: str | None = None
-    no_stream: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class EmbedOptions:
-    """The options of one `%%glm embed` line."""
-
-    model: str | None = None
-    dimensions: int | None = None
-    out: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +70,8 @@ class Session:
 
     def fell_back_to_local(self) -> bool:
         """Return whether the local engine answers only because no key was found."""
-        return self.settings.endpoint == "auto" and self.endpoint().is_local
+        unasked = self.settings.endpoint == "auto" and self.keys.base_url() is None
+        return unasked and self.endpoint().is_local
 
     def login_endpoint(self, name: str | None) -> Endpoint:
         """Return the endpoint that a typed key is for: the one named, or the one in use.
@@ -115,7 +92,17 @@ class Session:
         rows = {row.name: row for row in self.settings.rows()}
         if self.settings.endpoint == "auto" and (named := self.keys.base_url()):
             rows["endpoint"] = replace(rows["endpoint"], value=named[1], origin="environment")
+        rows |= self._local_models(rows)
         return [*rows.values(), self._key_row()]
+
+    def _local_models(self, rows: Mapping[str, Setting]) -> dict[str, Setting]:
+        """The rows of the models where the engine's own stand in for those never chosen."""
+        try:
+            endpoint = self.endpoint()
+        except SettingsError:
+            return {}
+        values = {"model": self.model(endpoint), "embedding_model": self.embedding_model(endpoint)}
+        return {name: replace(rows[name], value=value) for name, value in values.items()}
 
     def _key_row(self) -> Setting:
         meaning = "API key: `%glm login`, ZAI_API_KEY or ZHIPUAI_API_KEY; never shown."
@@ -130,7 +117,7 @@ class Session:
 
     def client(self, endpoint: Endpoint) -> AsyncClient:
         """Return the client for `endpoint`, kept open between requests."""
-        found = self.keys.find(endpoint)
+        found = self.keys.hand_out(endpoint)
         secret = found.secret if found else None
         if (endpoint, secret) not in self._clients:
             transport = self._local.transport() if endpoint.is_local else None
@@ -168,7 +155,7 @@ class Session:
         self, texts: tuple[str, ...], options: EmbedOptions, endpoint: Endpoint
     ) -> EmbeddingRequest:
         """Return the request for the texts of an embed cell."""
-        model = options.model or self._default_embedding_model(endpoint)
+        model = options.model or self.embedding_model(endpoint)
         return EmbeddingRequest(model, texts, options.dimensions)
 
     def model(self, endpoint: Endpoint) -> str:
@@ -176,7 +163,8 @@ class Session:
         chosen = self.settings.origin("model") != "default"
         return self._local.model if endpoint.is_local and not chosen else self.settings.model
 
-    def _default_embedding_model(self, endpoint: Endpoint) -> str:
+    def embedding_model(self, endpoint: Endpoint) -> str:
+        """Return the embedding model likewise."""
         chosen = self.settings.origin("embedding_model") != "default"
         local = endpoint.is_local and not chosen
         return self._local.embedding_model if local else self.settings.embedding_model

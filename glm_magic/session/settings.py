@@ -88,6 +88,13 @@ class GlmMagic(Configurable):
             raise TraitError("a model has a name")
         return value
 
+    @validate("temperature", "top_p")
+    def _number_is_one(self, proposal: Mapping[str, Any]) -> float | None:
+        value: float | None = proposal["value"]
+        if value != value:  # traitlets lets nan through every range
+            raise TraitError("nan is no number")
+        return value
+
     def _note_change(self, change: Mapping[str, Any]) -> None:
         self._origins[change["name"]] = "session"
 
@@ -150,5 +157,6 @@ def _reason(trait: TraitType[Any, Any], reason: str) -> str:
 def did_you_mean(word: str, known: object) -> str:
     """Return "; did you mean 'x'?" for the nearest of `known`, or "" when none is near."""
     names = [str(name) for name in known] if isinstance(known, (dict, list, tuple)) else []
-    near = get_close_matches(word, names, n=1, cutoff=0.5)
+    begun = [name for name in names if len(word) > 2 and name.startswith(word)]
+    near = begun or get_close_matches(word, names, n=1, cutoff=0.5)
     return f"; did you mean '{near[0]}'?" if near else ""

@@ -60,7 +60,9 @@ def build_embeddings(
     texts: tuple[str, ...], reply: EmbeddingReply, *, endpoint: str, seconds: float
 ) -> Embeddings:
     """Return the embeddings of `texts` with vectors of length 1."""
-    vectors = reply.vectors / np.linalg.norm(reply.vectors, axis=1, keepdims=True)
+    # In float32 the square of a very long or very short vector would be infinite, or zero.
+    exact = reply.vectors.astype(np.float64)
+    vectors = (exact / np.linalg.norm(exact, axis=1, keepdims=True)).astype(np.float32)
     return Embeddings(texts, vectors, reply.model, endpoint, reply.usage, seconds)
 
 

@@ -300,7 +300,7 @@ def test_embeddings_are_unit_vectors_in_order(transport: LocalTransport) -> None
     assert [len(vector) for vector in vectors] == [512, 512, 512]
     assert all(math.isclose(math.hypot(*vector), 1, abs_tol=1e-5) for vector in vectors)
     assert vectors[0] == pytest.approx(vectors[2], abs=1e-6)
-    assert reply["usage"] == {"prompt_tokens": 6, "completion_tokens": 0, "total_tokens": 6}
+    assert reply["usage"] == {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 
 
 def cosine(a: list[float], b: list[float]) -> float:

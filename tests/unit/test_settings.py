@@ -1,0 +1,172 @@
+"""The settings of a session: set all or none, and known whence each value comes."""
+
+import pytest
+from traitlets import TraitError
+from traitlets.config import Config
+
+from glm_magic.errors import SettingsError
+from glm_magic.session.settings import GlmMagic, did_you_mean
+
+
+def refusal(**pairs: str) -> str:
+    settings = GlmMagic()
+    with pytest.raises(SettingsError) as caught:
+        settings.assign(pairs)
+    assert "\n" not in str(caught.value)
+    assert [row.origin for row in settings.rows()] == ["default"] * 10
+    return str(caught.value)
+
+
+def test_every_setting_has_a_default_and_a_meaning() -> None:
+    rows = GlmMagic().rows()
+    assert [(row.name, row.value, row.origin) for row in rows] == [
+        ("endpoint", "auto", "default"),
+        ("model", "glm-4.7-flash", "default"),
+        ("embedding_model", "embedding-3", "default"),
+        ("system", "", "default"),
+        ("temperature", None, "default"),
+        ("top_p", None, "default"),
+        ("max_tokens", None, "default"),
+        ("thinking", None, "default"),
+        ("web_search", False, "default"),
+        ("search_engine", "auto", "default"),
+    ]
+    assert all(row.help.endswith(".") for row in rows)
+    assert GlmMagic.setting_names() == [row.name for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("endpoint", "zai", "zai"),
+        ("endpoint", " https://llm.example.org/v1 ", "https://llm.example.org/v1"),
+        ("endpoint", "auto", "auto"),
+        ("model", " glm-4.7 ", "glm-4.7"),
+        ("system", "You are a pirate.", "You are a pirate."),
+        ("system", "", ""),
+        ("temperature", "0", 0.0),
+        ("temperature", "2", 2.0),
+        ("temperature", "None", None),
+        ("top_p", "0.01", 0.01),
+        ("max_tokens", "1", 1),
+        ("max_tokens", "None", None),
+        ("thinking", "on", "on"),
+        ("thinking", "off", "off"),
+        ("thinking", "None", None),
+        ("web_search", "true", True),
+        ("web_search", "0", False),
+        ("search_engine", "search_pro", "search_pro"),
+    ],
+)
+def test_a_setting_is_read_from_text(name: str, text: str, value: object) -> None:
+    settings = GlmMagic()
+    settings.assign({name: text})
+    assert getattr(settings, name) == value
+    assert settings.origin(name) == "session"
+
+
+def test_several_settings_are_set_at_once() -> None:
+    settings = GlmMagic()
+    settings.assign({"model": "glm-4.6", "temperature": "0.5"})
+    assert (settings.model, settings.temperature) == ("glm-4.6", 0.5)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"temperature": "9"}, {"endpoint": "nowhere"}, {"model": " "}, {"no_such": "1"}]
+)
+def test_one_wrong_value_and_nothing_is_set(wrong: dict[str, str]) -> None:
+    refusal(model="glm-4.6", **wrong) if "model" not in wrong else refusal(top_p="1", **wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("temperature", "-0.1"),
+        ("temperature", "2.1"),
+        ("temperature", "warm"),
+        ("temperature", "nan"),
+        ("temperature", "inf"),
+        ("top_p", "1.1"),
+        ("top_p", "nan"),
+        ("max_tokens", "0"),
+        ("max_tokens", "1.5"),
+        ("thinking", "maybe"),
+        ("web_search", "perhaps"),
+        ("model", ""),
+        ("embedding_model", ""),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_name(name: str, text: str) -> None:
+    assert refusal(**{name: text}).startswith(f"{name}={text} is not allowed: ")
+
+
+def test_a_refusal_says_what_would_be_right() -> None:
+    assert refusal(thinking="maybe") == (
+        "thinking=maybe is not allowed: Whether the model reasons first: on or off; None lets it "
+        "choose. (Enum)"
+    )
+    assert "use auto, bigmodel, zai" in refusal(endpoint="nowhere")
+    assert "in the clear" in refusal(endpoint="http://llm.example.org/v1")
+
+
+def test_an_unknown_name_suggests_the_nearest() -> None:
+    assert refusal(temprature="1") == "unknown setting 'temprature'; did you mean 'temperature'?"
+    assert refusal(zzz="1") == "unknown setting 'zzz'"
+
+
+def test_what_traitlets_has_of_its_own_is_no_setting() -> None:
+    assert "unknown setting 'parent'" in refusal(parent="x")
+    assert "unknown setting 'log'" in refusal(log="x")
+
+
+def test_a_config_file_sets_and_is_named_as_the_origin() -> None:
+    settings = GlmMagic(config=Config({"GlmMagic": {"model": "glm-4.6", "temperature": 0.3}}))
+    assert (settings.model, settings.temperature) == ("glm-4.6", 0.3)
+    assert settings.origin("model") == "config"
+    assert settings.origin("top_p") == "default"
+
+
+def test_a_value_of_a_config_file_that_is_the_default_is_still_chosen() -> None:
+    settings = GlmMagic(config=Config({"GlmMagic": {"model": "glm-4.7-flash"}}))
+    assert settings.origin("model") == "config"
+
+
+def test_what_is_set_later_comes_from_the_session() -> None:
+    settings = GlmMagic(config=Config({"GlmMagic": {"model": "glm-4.6"}}))
+    settings.assign({"model": "glm-4.6"})
+    assert settings.origin("model") == "session"
+
+
+def test_percent_config_sets_the_same_settings() -> None:
+    settings = GlmMagic()
+    settings.update_config(Config({"GlmMagic": {"model": "glm-5"}}))
+    settings.top_p = 0.5
+    assert settings.model == "glm-5"
+    assert settings.origin("model") == "session"
+    assert settings.origin("top_p") == "session"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("endpoint", "http://llm.example.org/v1"),
+        ("endpoint", "nowhere"),
+        ("model", ""),
+        ("temperature", 3.0),
+        ("top_p", float("nan")),
+        ("max_tokens", 0),
+    ],
+)
+def test_a_wrong_value_is_refused_however_it_is_set(name: str, value: object) -> None:
+    settings = GlmMagic()
+    with pytest.raises(TraitError):
+        setattr(settings, name, value)
+    assert settings.origin(name) == "default"
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [("modl", "; did you mean 'model'?"), ("model", "; did you mean 'model'?"), ("qq", "")],
+)
+def test_the_nearest_word_is_suggested(word: str, hint: str) -> None:
+    assert did_you_mean(word, ["model", "endpoint"]) == hint
