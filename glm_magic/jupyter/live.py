@@ -24,8 +24,9 @@ from glm_magic.render.reply import frame, muted
 # Small enough that drawing the last group is cheap, large enough that few widgets are made
 # (measured: 25 times less traffic than drawing all of a 32k-token answer).
 _GROUP_CHARACTERS = 4000
-# A rough count for the live header; the final one has the server's numbers.
-_CHARACTERS_A_TOKEN = 4
+# A rough count for the live header; the final one has the server's numbers. An English token
+# has about 4 bytes of UTF-8, a Chinese one 1.6 characters of 3 bytes.
+_BYTES_A_TOKEN = 4.5
 
 
 class LiveView:
@@ -47,7 +48,7 @@ class LiveView:
         self._title = clean_line(title)
         self._clock = clock
         self._started = clock()
-        self._characters = 0
+        self._bytes = 0
         self._first: float | None = None
         self._widgets: list[Any] = []
         try:
@@ -94,7 +95,7 @@ class LiveView:
 
     def _count(self, text: str) -> None:
         self.dirty = True
-        self._characters += len(text)
+        self._bytes += len(text.encode())
         if self._first is None:
             self._first = self._clock()
 
@@ -118,7 +119,7 @@ class LiveView:
         if self._first is None:
             parts.append("waiting for the first token …")
         elif now > self._first + 0.5:
-            speed = self._characters / _CHARACTERS_A_TOKEN / (now - self._first)
+            speed = self._bytes / _BYTES_A_TOKEN / (now - self._first)
             parts.append(f"about {speed:.0f} tokens/s")
         return " · ".join(parts)
 

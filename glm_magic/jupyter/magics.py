@@ -134,7 +134,7 @@ class Glm:
 
     def _stream(self, request: ChatRequest, endpoint: Endpoint) -> Reply:
         """Show the reply as it comes; keep it as `_glm` however it ends."""
-        from glm_magic.jupyter.runner import Job, follow, pump
+        from glm_magic.jupyter.runner import Job, follow, pump, uninterrupted
         from glm_magic.jupyter.show import new_view, show_value
 
         session, thread = self._open()
@@ -142,14 +142,16 @@ class Glm:
         view: ReplyView | None = None
         try:
             with Job(thread, lambda put: pump(stream, put)) as job:
-                view = new_view(self.shell, f"{request.model} · {endpoint.host}", job.stop)
+                with uninterrupted():
+                    view = new_view(self.shell, request.model, endpoint.host, job.stop)
                 follow(job, view)
         except KeyboardInterrupt:
             raise Stopped("stopped; the partial answer is in _glm") from None
         finally:
-            reply = _at_its_end(stream.reply)
-            view.finish(reply) if view else show_value(reply)
-            self.shell.push({"_glm": reply}, interactive=False)
+            with uninterrupted():
+                reply = _at_its_end(stream.reply)
+                view.finish(reply) if view else show_value(reply)
+                self.shell.push({"_glm": reply}, interactive=False)
         return reply
 
     def _embed(self, rest: str, cell: str) -> Embeddings | None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import threading
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
@@ -189,6 +190,28 @@ class _Nothing:
 
     def paint(self) -> None:
         pass
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Put an interrupt off to the end of the block; for work of milliseconds.
+
+    Widgets half made or half closed would stay in the notebook for ever.
+
+    Raises:
+        Stopped: the kernel was interrupted meanwhile.
+    """
+    if threading.current_thread() is not threading.main_thread():  # where no interrupt comes
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before or signal.default_int_handler)
+    if came:
+        raise Stopped("stopped; the answer is in _glm")
 
 
 def wait_for(job: Job[T], what: str) -> T:

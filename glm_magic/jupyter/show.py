@@ -28,7 +28,9 @@ class ReplyView(View, Protocol):
         """Show the reply as it stays."""
 
 
-def new_view(shell: InteractiveShell, title: str, on_stop: Callable[[], None]) -> ReplyView:
+def new_view(
+    shell: InteractiveShell, model: str, host: str, on_stop: Callable[[], None]
+) -> ReplyView:
     """Return a view for the front end at hand: widgets, or text in a terminal."""
     # Only a kernel has a front end that shows widgets and HTML.
     if getattr(shell, "kernel", None) is None:
@@ -37,13 +39,19 @@ def new_view(shell: InteractiveShell, title: str, on_stop: Callable[[], None]) -
         return TerminalView()
     from glm_magic.jupyter.live import LiveView
 
-    return LiveView(title, on_stop)
+    note = model_note(model, host)
+    return LiveView(f"{model} ({note}) · {host}" if note else f"{model} · {host}", on_stop)
 
 
 def reply_bundle(reply: Reply) -> Bundle:
     """Return what a saved notebook keeps of a reply."""
-    note = describe(reply.model) if reply.endpoint == "local" else ""
+    note = model_note(reply.model, reply.endpoint)
     return {"text/html": render_reply(reply, note=note), "text/plain": render_reply_plain(reply)}
+
+
+def model_note(model: str, host: str) -> str:
+    """Return what a reader should know of a local model, "" for any other."""
+    return describe(model) if host == "local" else ""
 
 
 def reply_metadata(reply: Reply) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TextIO
 
 from glm_magic.api.events import Event, ReasoningDelta, TextDelta
 from glm_magic.api.reply import Reply
+from glm_magic.jupyter.show import model_note
 from glm_magic.render.clean import clean_text
 from glm_magic.render.reply import ending_line, header_line
 from glm_magic.render.sources import render_sources_plain
@@ -51,5 +52,8 @@ class TerminalView:
     def finish(self, reply: Reply) -> None:
         """Print what belongs below the answer: how it ended, the sources, the counts."""
         self.paint()
-        below = (ending_line(reply), render_sources_plain(reply.cited), header_line(reply))
+        below = (ending_line(reply), render_sources_plain(reply.cited), self._header(reply))
         print("", *filter(None, below), sep="\n", file=self._out)
+
+    def _header(self, reply: Reply) -> str:
+        return header_line(reply, note=model_note(reply.model, reply.endpoint))
