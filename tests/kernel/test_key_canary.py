@@ -1,0 +1,167 @@
+"""A key goes to its server and nowhere else: not on screen, not on disk, into no error."""
+
+from __future__ import annotations
+
+import json
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from glm_server import ApiFailure, GlmServer, Script, failure
+from kernels import Kernel, start_kernel
+
+# Two halves, as the platform's keys have: neither may be seen.
+ID, SECRET = "c4nary0123456789abcdef", "Tw33tTw33tTw33t"
+KEY = f"{ID}.{SECRET}"
+FAILING = (
+    Script(error=ApiFailure(401, "1000", f"invalid Authorization: Bearer {KEY}")),
+    Script(error=ApiFailure(400, "1210", f"bad request with key '{KEY}'")),
+    Script(error=ApiFailure(500, None, f"<p>Authorization: Bearer {KEY}</p>")),
+    Script(error=ApiFailure(429, KEY, f"code and message: {KEY}")),
+    Script(error=ApiFailure(400, "1214", f"id {ID}, secret {SECRET}")),
+    Script(error=failure("1302")),
+    Script(in_band_error={"error": {"code": "1210", "message": f"key {KEY}"}}),
+    Script(cut_after=1),
+    Script(text=(), cut_after=0),
+    Script(html=True),
+)
+# The errors of the HTTP library, with the frames that hold headers.
+CAUSE = """
+import sys
+raise sys.last_value.__cause__ or sys.last_value
+"""
+# What a bug of ours would look like: our own frames, with all that is in reach of them.
+BUG = """
+import ipywidgets
+kept, ipywidgets.HBox = ipywidgets.HBox, None
+"""
+MENDED = "ipywidgets.HBox = kept"
+WIDGETS = "print([w.get_state() for w in __import__('ipywidgets').Widget._instances.values()])"
+LOOKS = ("%glm", "%glm config", "%config GlmMagic", "%whos", "%glm help", "%tb", "_", WIDGETS)
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session in which much happened to the key; `folder` is all that IPython wrote."""
+
+    kernel: Kernel
+    server: GlmServer
+    folder: Path
+
+    @property
+    def shown(self) -> str:
+        """All that the kernel has published so far."""
+        return json.dumps(self.kernel.log, default=str, ensure_ascii=False)
+
+
+@pytest.fixture(scope="module", params=["environment", "login"])
+def session(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Session]:
+    """A session that was told the key in one way or the other, and shows all it can."""
+    folder = tmp_path_factory.mktemp("ipython")
+    key = {"ZAI_API_KEY": KEY} if request.param == "environment" else {}
+    with GlmServer() as server:
+        server.key = KEY
+        env = {"ZAI_BASE_URL": server.url, "IPYTHONDIR": str(folder), **key}
+        with start_kernel(env) as kernel:
+            kernel.run("import logging\nlogging.basicConfig(level=logging.DEBUG)\n%xmode Verbose")
+            kernel.run("%load_ext glm_magic")
+            if not key:
+                kernel.run_typing("%glm login", KEY)
+            use(kernel, server)
+            yield Session(kernel, server, folder)
+
+
+def use(kernel: Kernel, server: GlmServer) -> None:
+    """Answer, fail in every way, be interrupted, and look at everything."""
+    kernel.run("%%glm embed -o e\na cat\na kitten")
+    for server.script in FAILING:
+        for code in ("%%glm\nHello", "%tb", CAUSE, "%%glm embed\na cat", CAUSE):
+            kernel.run(code)
+    interrupt(kernel, server)
+    server.script = Script()
+    for code in (CAUSE, BUG, "%%glm\nHello", "%tb", MENDED, "%%glm -o answer\nHello", *LOOKS):
+        kernel.run(code)
+    hang_up(kernel)
+    kernel.run("%glm config endpoint=auto")
+
+
+def interrupt(kernel: Kernel, server: GlmServer) -> None:
+    server.script = Script(pace_s=0.05, text=("word ",) * 100)
+    request_id = kernel.send("%%glm\nTell me a story")
+    cell = kernel.read(request_id, lambda cell: cell.shows("word word"))
+    kernel.interrupt()
+    assert kernel.wait(request_id, cell).status == "error"
+
+
+def hang_up(kernel: Kernel) -> None:
+    """Send the key to servers that say nothing: one hangs up, then there is none."""
+    with rude_server() as url:
+        kernel.run(f"%glm config endpoint={url}")
+        kernel.run_typing("%glm login", KEY)
+        for code in ("%%glm\nHello", "%tb", CAUSE):
+            kernel.run(code)
+    for code in ("%%glm\nHello", "%tb", CAUSE):
+        kernel.run(code)
+
+
+@contextmanager
+def rude_server() -> Iterator[str]:
+    """A server that reads a request and closes the connection."""
+
+    class Rude(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65536)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Rude) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+        server.shutdown()
+
+
+def has_canary(text: str) -> bool:
+    return ID in text or SECRET in text
+
+
+def test_the_key_went_to_its_server(session: Session) -> None:
+    sent = {request.headers["authorization"] for request in session.server.requests}
+    assert sent == {f"Bearer {KEY}"}
+
+
+def test_the_session_showed_all_that_might_hold_the_key(session: Session) -> None:
+    assert "httpcore/_async/http11.py" in session.shown
+    assert "'NoneType' object is not callable" in session.shown
+    assert "Server disconnected without sending a response" in session.shown
+    assert "All connection attempts failed" in session.shown
+    assert "send_request_headers.started" in session.shown
+
+
+def test_the_key_is_not_on_screen(session: Session) -> None:
+    assert not has_canary(session.shown)
+
+
+def test_the_key_is_in_no_file_of_ipython(session: Session) -> None:
+    session.kernel.run("get_ipython().history_manager.writeout_cache()")
+    files = [path.read_bytes() for path in session.folder.rglob("*") if path.is_file()]
+    written = b"".join(files).decode("latin-1")
+    assert "Tell me a story" in written
+    assert not has_canary(written)
+
+
+def test_a_pickle_of_a_reply_holds_no_key(session: Session) -> None:
+    session.kernel.run("import pickle")
+    pickled = bytes.fromhex(session.kernel.value("pickle.dumps((answer, _glm, e)).hex()"))
+    assert "很高兴见到你".encode() in pickled
+    assert not has_canary(pickled.decode("latin-1"))
+
+
+def test_what_holds_the_key_refuses_to_be_pickled(session: Session) -> None:
+    session.kernel.run("import glm_magic, pickle\nglm = glm_magic._loaded[get_ipython()]")
+    cell = session.kernel.run("pickle.dumps(list(glm._session._clients))")
+    assert cell.contents("error")[0]["evalue"].startswith("a Secret is not pickled")
+    assert not has_canary(session.shown)

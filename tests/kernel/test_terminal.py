@@ -1,0 +1,167 @@
+"""In IPython's terminal the answer streams as plain text."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+
+import pexpect
+import pytest
+from glm_server import SOURCES, GlmServer, Script, failure
+
+# From Python 3.12 on; the server's thread holds no lock that the child could need.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:This process .* is multi-threaded:DeprecationWarning"
+)
+PROMPT = r"\r\nIn \[\d+\]: $"
+OPTIONS = ("--simple-prompt", "--no-banner", "--no-confirm-exit", "--colors=NoColor")
+
+
+class Terminal:
+    """One IPython in a terminal of its own."""
+
+    def __init__(self, child: pexpect.spawn[str]) -> None:
+        self.child = child
+
+    def run(self, code: str) -> str:
+        """Type `code`; return what is on screen below it."""
+        self.type(code)
+        return self.rest()
+
+    def type(self, code: str) -> None:
+        """Type `code` and end it as the prompt wants it: a cell magic with two empty lines."""
+        first, *rest = [*code.split("\n"), "", ""] if code.startswith("%%") else [code]
+        self._send(first)
+        for line in rest:
+            self.child.expect(r" \.\.\.: $")
+            self._send(line)
+
+    def _send(self, line: str) -> None:
+        self.child.sendline(line)
+        self.child.expect_exact(f"{line}\r\n")
+
+    def rest(self) -> str:
+        """What comes until the next prompt."""
+        self.child.expect(PROMPT)
+        return str(self.child.before).replace("\r\n", "\n").strip("\n")
+
+
+@pytest.fixture(scope="module")
+def child(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pexpect.spawn[str]]:
+    """A running IPython."""
+    env = {**os.environ, "IPYTHONDIR": str(tmp_path_factory.mktemp("ipython")), "TERM": "dumb"}
+    arguments = ["-m", "IPython", *OPTIONS]
+    child = pexpect.spawn(sys.executable, arguments, env=env, encoding="utf-8", timeout=30)
+    child.delaybeforesend = None
+    child.expect(r"In \[\d+\]: $")
+    yield child
+    child.sendline("exit")
+    child.expect(pexpect.EOF)
+    child.close()
+
+
+@pytest.fixture
+def terminal(child: pexpect.spawn[str], server: GlmServer) -> Terminal:
+    """The terminal with the extension as just loaded, the server in its environment."""
+    terminal = Terminal(child)
+    variables = {"ZAI_API_KEY": server.key, "ZAI_BASE_URL": server.url}
+    terminal.run(f"import os; os.environ |= {variables}")
+    assert terminal.run("%reload_ext glm_magic") == ""
+    return terminal
+
+
+def test_an_answer_is_printed_once_with_its_counts(terminal: Terminal) -> None:
+    screen = terminal.run("%%glm\nHello")
+    assert screen.count("Hello! 你好！I am GLM, 很高兴见到你。") == 1
+    assert re.search(
+        r"^glm-4\.7-flash · 127\.0\.0\.1:\d+ · \d\.\d s · \d \+ 10 tokens", screen, re.M
+    )
+    assert "<" not in screen
+
+
+def test_the_reply_is_the_value(terminal: Terminal) -> None:
+    terminal.run("%%glm -o answer\nHello")
+    assert terminal.run("print(_ is answer is _glm, type(_).__name__)") == "True Reply"
+
+
+def test_a_reply_shown_again_is_its_text(terminal: Terminal) -> None:
+    terminal.run("%%glm -o answer\nHello")
+    assert "Hello! 你好！I am GLM, 很高兴见到你。" in terminal.run("answer")
+
+
+def test_the_answer_is_seen_while_it_streams(terminal: Terminal, server: GlmServer) -> None:
+    server.script = Script(text=("early ", "late"), stall_after=1)
+    terminal.type("%%glm\nHello")
+    terminal.child.expect_exact("early ")
+    terminal.child.sendintr()
+    assert "late" not in terminal.rest()
+
+
+def test_reasoning_is_told_and_not_printed(terminal: Terminal, server: GlmServer) -> None:
+    server.script = Script(reasoning=("let me ", "think"), text=("391",))
+    screen = terminal.run("%%glm\n17 × 23")
+    assert screen.startswith("(reasoning …)\n391\n")
+    assert "think" not in screen
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        ("\x1b[31mred\x1b[0m",),
+        ("\x1b]0;title\x07red",),
+        ("\x1b[2", "Jred"),
+        ("\x1b", "]52;c;aGk=\x07red"),
+        ("\x9b31mred", "\x08\x08\x08"),
+    ],
+    ids=["colour", "title", "cut erase", "cut clipboard", "C1 and backspace"],
+)
+def test_nothing_that_a_terminal_obeys_comes_through(
+    terminal: Terminal, server: GlmServer, pieces: tuple[str, ...]
+) -> None:
+    server.script = Script(text=pieces, pace_s=0.1)
+    screen = terminal.run("%%glm\nHello")
+    assert "red" in screen
+    assert re.findall(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", screen) == []
+
+
+def test_sources_are_a_numbered_list(terminal: Terminal, server: GlmServer) -> None:
+    server.script = Script(text=("It grew[ref_1].",), sources=SOURCES)
+    screen = terminal.run("%%glm --web-search\nGDP")
+    assert (
+        "[1] 一季度国民经济开局良好 · https://example.org/stats/2024q1 · 示例统计网 · 2024-04-16\n"
+        "[2] China's economy in the first quarter of 2024 · https://example.com/news/gdp-2024q1"
+    ) in screen
+
+
+def test_embeddings_are_rows_of_numbers(terminal: Terminal) -> None:
+    lines = terminal.run("%%glm embed\na cat\na kitten").splitlines()
+    assert re.fullmatch(r"a cat +1\.00 +-?0\.\d\d", lines[0])
+    assert re.fullmatch(r"a kitten +-?0\.\d\d +1\.00", lines[1])
+
+
+def test_ctrl_c_ends_the_answer_with_one_line(terminal: Terminal, server: GlmServer) -> None:
+    server.script = Script(text=("word ",) * 500, pace_s=0.02)
+    terminal.type("%%glm\nTell me a story")
+    terminal.child.expect_exact("word word")
+    terminal.child.sendintr()
+    screen = terminal.rest()
+    server.wait_for_disconnect(2.0)
+    assert screen.endswith("glm: stopped; the partial answer is in _glm")
+    assert "stopped: the answer is not complete" in screen
+    assert "Traceback" not in screen
+    assert terminal.run("print(_glm.text[:10], _glm.state)") == "word word  stopped"
+
+
+def test_an_error_is_one_line(terminal: Terminal, server: GlmServer) -> None:
+    server.script = Script(error=failure("1302"))
+    screen = terminal.run("%%glm\nHello")
+    assert "glm: 127.0.0.1" in screen.splitlines()[-1]
+    assert "Traceback" not in screen
+
+
+def test_settings_are_lines_of_text(terminal: Terminal) -> None:
+    screen = terminal.run("%glm config")
+    assert re.search(r"^model +glm-4\.7-flash +default +Chat model", screen, re.M)
+    assert "<table" not in screen
