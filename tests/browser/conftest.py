@@ -29,9 +29,13 @@ def find_browser() -> str:
     pytest.skip("no Chromium on the PATH")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One headless Chromium for all tests."""
+    """One headless Chromium for the tests of a module.
+
+    Not for the session: playwright keeps an event loop in the main thread, and later tests
+    could not run one of their own.
+    """
     path = find_browser()
     with sync_playwright() as playwright:
         chromium = launch(playwright, path)
@@ -39,14 +43,14 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture(scope="session")
-def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GlmServer]:
+@pytest.fixture(scope="module")
+def lab_server() -> Iterator[GlmServer]:
     """The GLM API that the kernels of the one JupyterLab know."""
     with GlmServer() as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def _lab(tmp_path_factory: pytest.TempPathFactory, lab_server: GlmServer) -> Iterator[Lab]:
     folder: Path = tmp_path_factory.mktemp("lab")
     with start_lab(folder, lab_server) as lab:
