@@ -7,17 +7,35 @@ Loading registers `%glm` and `%%glm`, prints nothing and sends nothing.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from glm_magic.api.client import AsyncClient
     from glm_magic.api.reply import Reply
+    from glm_magic.api.sync import Client
     from glm_magic.study.embeddings import Embeddings
 
 __version__ = "0.1.0"
-__all__ = ["Embeddings", "Reply", "load_ipython_extension", "unload_ipython_extension"]
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "Embeddings",
+    "Reply",
+    "load_ipython_extension",
+    "unload_ipython_extension",
+]
+
+# The public values are imported when first asked for: `%load_ext` stays fast.
+_PUBLIC = {
+    "AsyncClient": "glm_magic.api.client",
+    "Client": "glm_magic.api.sync",
+    "Embeddings": "glm_magic.study.embeddings",
+    "Reply": "glm_magic.api.reply",
+}
 
 _loaded: WeakKeyDictionary[InteractiveShell, Any] = WeakKeyDictionary()
 
@@ -38,13 +56,6 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
 
 
 def __getattr__(name: str) -> Any:
-    # The public values are imported when first asked for: `%load_ext` stays fast.
-    if name == "Reply":
-        from glm_magic.api.reply import Reply
-
-        return Reply
-    if name == "Embeddings":
-        from glm_magic.study.embeddings import Embeddings
-
-        return Embeddings
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)

@@ -34,7 +34,16 @@ class SettingsError(GlmError):
 
 
 class ConnectError(GlmError):
-    """No reply came: refused, timed out, or cut off before the headers."""
+    """No reply came: refused, timed out, or cut off before the headers.
+
+    Attributes:
+        retryable: whether the same request may do better at once: never where the server may
+            have begun to work, for it would be paid twice.
+    """
+
+    def __init__(self, message: str, *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.retryable = retryable
 
 
 class ApiError(GlmError):
@@ -43,12 +52,24 @@ class ApiError(GlmError):
     Attributes:
         status: HTTP status, for example 429.
         code: business code of the platform, for example "1113"; "" when it sent none.
+        retryable: whether the same request may do better later.
+        retry_after_s: how long the server asks to wait; None when it does not say.
     """
 
-    def __init__(self, message: str, *, status: int, code: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        code: str = "",
+        retryable: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        self.retryable = retryable
+        self.retry_after_s = retry_after_s
 
 
 class AuthError(ApiError):

@@ -970,6 +970,11 @@ class GlmServer:
         """Use up these scripts first, one for each request that is not refused beforehand."""
         self._queue.extend(scripts)
 
+    def finish_tasks(self) -> None:
+        """Let every asynchronous task be done at its next poll."""
+        for task in self._tasks.values():
+            task.polls_left = 0
+
     def wait_for_disconnect(self, timeout_s: float = 5.0) -> Disconnect:
         """Return the oldest disconnect that no earlier call returned, waiting for it.
 

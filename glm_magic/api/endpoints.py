@@ -46,12 +46,36 @@ class Endpoint:
         return "local" if self.is_local else urlsplit(self.base_url).netloc
 
     @property
+    def is_platform(self) -> bool:
+        """Whether it is one of the platform's own sites."""
+        return self.host in PLATFORM_HOSTS
+
+    @property
     def speaks_glm(self) -> bool:
         """Whether GLM's own fields (`thinking`, `do_sample`) are understood there.
 
         The platform's paths end in /paas/v4, behind a proxy of one's own too.
         """
         return urlsplit(self.base_url).path.endswith("/paas/v4")
+
+    @property
+    def has_web_search(self) -> bool:
+        """Whether the platform's web search can be asked for."""
+        return self.speaks_glm and not self.is_local
+
+    @property
+    def has_tasks(self) -> bool:
+        """Whether there are asynchronous tasks of chat: on bigmodel's pay-as-you-go API alone.
+
+        Z.ai documents them for pictures and videos only; keys of a Coding Plan are refused
+        (code 1113, seen on 7 September 2026). Another URL that speaks GLM gets the doubt.
+        """
+        return self.speaks_glm and self.name in ("bigmodel", "url")
+
+    @property
+    def has_catalog(self) -> bool:
+        """Whether the platform's models are what to expect there."""
+        return self.speaks_glm and not self.is_local
 
 
 LOCAL = Endpoint("local", LOCAL_BASE_URL)

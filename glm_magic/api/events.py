@@ -8,8 +8,9 @@ accepted too: `reasoning` for `reasoning_content`, usage in a chunk with no choi
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,13 +75,67 @@ class UsageReported:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A piece of a call to a tool; pieces with the same `index` belong together.
+
+    `id` and `name` come with the first piece and are "" in the others; the `arguments` of all
+    pieces, joined, are JSON.
+    """
+
+    index: int
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Filtered:
+    """What the safety review found: in which role's text, and how bad: 0 (worst) to 3."""
+
+    role: str
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContentFiltered:
+    """The findings of the safety review."""
+
+    findings: tuple[Filtered, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The model stopped; the reasons are an open set."""
 
     reason: str
 
 
-Event = TextDelta | ReasoningDelta | Identified | SourcesFound | UsageReported | Finished
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Nothing of the reply: the client waits `seconds` before it goes on, and why.
+
+    `seconds` is infinite where nobody can tell: for a free place among the requests in flight.
+    """
+
+    seconds: float
+    reason: str
+
+
+Event = (
+    TextDelta
+    | ReasoningDelta
+    | ToolCallDelta
+    | Identified
+    | SourcesFound
+    | UsageReported
+    | ContentFiltered
+    | Finished
+    | Waiting
+)
+
+
+# What may stand beside the choices; nearly every chunk but the last has none of it.
+_BESIDE = frozenset({"web_search", "content_filter", "contentFilter", "usage"})
 
 
 class ChunkParser:
@@ -91,32 +146,47 @@ class ChunkParser:
     """
 
     def __init__(self) -> None:
+        self.is_finished = False
         self._identified = False
         self._text = SurrogateJoiner()
         self._reasoning = SurrogateJoiner()
 
-    def parse(self, chunk: Mapping[str, Any]) -> Iterator[Event]:
-        """Yield the events of one chunk, or of a whole reply that came as one JSON object."""
+    def parse(self, chunk: Mapping[str, Any]) -> list[Event]:
+        """Return the events of one chunk, or of a whole reply that came as one JSON object."""
+        events: list[Event] = []
         if not self._identified and (chunk.get("id") or chunk.get("model")):
             self._identified = True
             request_id = chunk.get("request_id") or chunk.get("id")
-            yield Identified(_text(request_id), _text(chunk.get("model")))
-        for choice in _objects(chunk.get("choices"))[:1]:
-            yield from self._parse_choice(choice)
-        if sources := parse_sources(chunk.get("web_search")):
-            yield SourcesFound(sources)
-        if isinstance(usage := chunk.get("usage"), dict):
-            yield UsageReported(parse_usage(usage))
+            events.append(Identified(_text(request_id), _text(chunk.get("model"))))
+        choices = chunk.get("choices")
+        if choices and isinstance(choices, list) and isinstance(choices[0], dict):
+            self._parse_choice(choices[0], events)
+        if not _BESIDE.isdisjoint(chunk):
+            self._parse_rest(chunk, events)
+        return events
 
-    def _parse_choice(self, choice: Mapping[str, Any]) -> Iterator[Event]:
+    def _parse_choice(self, choice: Mapping[str, Any], events: list[Event]) -> None:
         delta = _object(choice.get("delta") or choice.get("message"))
         reasoning = delta.get("reasoning_content") or delta.get("reasoning")
-        if isinstance(reasoning, str) and (text := self._reasoning.join(reasoning)):
-            yield ReasoningDelta(text)
+        if reasoning and isinstance(reasoning, str) and (text := self._reasoning.join(reasoning)):
+            events.append(ReasoningDelta(text))
         if (content := delta.get("content")) and (text := self._text.join(_content(content))):
-            yield TextDelta(text)
+            events.append(TextDelta(text))
+        if calls := delta.get("tool_calls"):
+            events.extend(parse_tool_calls(calls))
         if reason := choice.get("finish_reason"):
-            yield Finished(_text(reason))
+            self.is_finished = True
+            events.append(Finished(_text(reason)))
+
+    def _parse_rest(self, chunk: Mapping[str, Any], events: list[Event]) -> None:
+        """What may stand beside the choices, in any chunk."""
+        if sources := parse_sources(chunk.get("web_search")):
+            events.append(SourcesFound(sources))
+        if findings := parse_findings(chunk.get("content_filter") or chunk.get("contentFilter")):
+            # Before the reason to finish, which says what they mean.
+            events.insert(0, ContentFiltered(findings))
+        if isinstance(usage := chunk.get("usage"), dict):
+            events.append(UsageReported(parse_usage(usage)))
 
     def finish(self) -> Iterator[Event]:
         """Yield what was held back: a first half whose second never came is U+FFFD."""
@@ -134,12 +204,20 @@ class SurrogateJoiner:
 
     def join(self, text: str) -> str:
         """Return `text` as valid Unicode, less a first half that the next piece may mend."""
-        if text.isascii() and not self.half:
+        if not self.half and (text.isascii() or _is_valid(text)):
             return text
         text, self.half = self.half + text, ""
         if "\ud800" <= text[-1:] <= "\udbff":
             text, self.half = text[:-1], text[-1]
         return valid_unicode(text)
+
+
+def _is_valid(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def valid_unicode(text: str) -> str:
@@ -158,6 +236,43 @@ def parse_usage(usage: Mapping[str, Any]) -> Usage:
         _count(prompt.get("cached_tokens")),
         _count(completion.get("reasoning_tokens")),
     )
+
+
+def parse_tool_calls(entries: object) -> list[ToolCallDelta]:
+    """Return the pieces of calls in a `tool_calls` array.
+
+    The documents of one site have the arguments as text, those of the other as an object.
+    """
+    return [
+        ToolCallDelta(
+            index=index if isinstance(index := entry.get("index", place), int) else place,
+            id=_text(entry.get("id")),
+            name=_text(_object(entry.get("function")).get("name")),
+            arguments=_arguments(_object(entry.get("function")).get("arguments")),
+        )
+        for place, entry in enumerate(_objects(entries))
+    ]
+
+
+def _arguments(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value) if value is not None else ""
+
+
+def parse_findings(entries: object) -> tuple[Filtered, ...]:
+    """Return the entries of a `content_filter` array."""
+    return tuple(
+        Filtered(_text(entry.get("role")), _count(entry.get("level")))
+        for entry in _objects(entries)
+    )
+
+
+def in_words(findings: Sequence[Filtered]) -> str:
+    """Return what the safety review blocked: " in the prompt (level 1 of 0 to 3, ...)"."""
+    parts = [f"{_ROLES.get(f.role, f.role[:20])}, level {f.level}" for f in findings]
+    return f" in {' and in '.join(parts)} (0 is the worst, 3 the mildest)" if parts else ""
+
+
+_ROLES = {"user": "the prompt", "assistant": "the answer", "history": "the chat before it"}
 
 
 def parse_sources(entries: object) -> tuple[Source, ...]:

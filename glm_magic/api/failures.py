@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 from glm_magic.api.catalog import nearest_model, read_table
+from glm_magic.api.events import Filtered, in_words, parse_findings
+from glm_magic.api.retry import LONGEST_WAIT_S, is_retried_status, parse_retry_after
 from glm_magic.errors import ApiError, AuthError, ContentError, RateLimitError
 
 _CLASSES: dict[str, type[ApiError]] = {
@@ -45,10 +47,11 @@ _ECHO_CHARACTERS = 12
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What the server said: business code ("" if none) and its own message."""
+    """What the server said: business code ("" if none), its own message, safety findings."""
 
     code: str
     message: str
+    findings: tuple[Filtered, ...] = ()
 
 
 @cache
@@ -71,26 +74,62 @@ def parse_error_object(content: dict[str, Any]) -> Refusal:
     if not isinstance(error, dict):
         error = {"message": error} | content
     code, message = error.get("code"), error.get("message") or error.get("msg") or ""
-    return Refusal("" if code is None else str(code), str(message))
+    findings = parse_findings(content.get("contentFilter") or content.get("content_filter"))
+    return Refusal("" if code is None else str(code), str(message), findings)
 
 
-def build_api_error(
-    refusal: Refusal, *, status: int, host: str, model: str, private: Sequence[str] = ()
-) -> ApiError:
-    """Return the error for a refusal: one line that ends in what to do.
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a refusal is told with.
 
-    Args:
-        private: what the message must not repeat, whatever the server said: key and prompt.
+    Attributes:
+        host: who refused.
+        model: the model that was asked for.
+        private: what no message may repeat, whatever the server said: key and prompt.
+        headers: of the response, with lower-case names.
     """
+
+    host: str
+    model: str
+    private: Sequence[str] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def build_api_error(refusal: Refusal, context: Context, *, status: int) -> ApiError:
+    """Return the error for a refusal: one line that ends in what to do."""
     row = _codes().get(refusal.code)
     kind, meaning, advice = (
         (row["kind"], row["meaning"], row["advice"]) if row else _status_row(status)
     )
-    text = f"{host}: {meaning} ({_label(refusal, status, private)})"
+    wait_s = parse_retry_after(context.headers)
+    text = f"{context.host}: {meaning}{in_words(refusal.findings)}"
+    text += f" ({_label(refusal, status, context.private)})"
     if refusal.message and kind in ("request", "rate", "server"):
-        text += f': "{shorten(refusal.message, private)}"'
-    text += f"; {_advice(refusal, model) or advice}"
-    return _CLASSES.get(kind, ApiError)(text, status=status, code=refusal.code)
+        text += f': "{shorten(refusal.message, context.private)}"'
+    if wait_s is not None and wait_s > LONGEST_WAIT_S:
+        text += f"; it asks to wait {format_wait(wait_s)}"
+    return _CLASSES.get(kind, ApiError)(
+        f"{text}; {_advice(refusal, context.model) or advice}",
+        status=status,
+        code=refusal.code,
+        retryable=_is_retried(row, status, context.headers),
+        retry_after_s=wait_s,
+    )
+
+
+def _is_retried(row: Mapping[str, str] | None, status: int, headers: Mapping[str, str]) -> bool:
+    if headers.get("x-should-retry") == "false":
+        return False
+    return row["retry"] == "yes" if row else is_retried_status(status)
+
+
+def format_wait(wait_s: float) -> str:
+    """Return a wait as a reader would say it: seconds, minutes or hours."""
+    if wait_s < 120:
+        return f"{wait_s:.0f} s"
+    if wait_s < 7200:
+        return f"{wait_s / 60:.0f} min"
+    return f"{wait_s / 3600:.0f} h" if wait_s < 1e6 else "for ever"
 
 
 def _label(refusal: Refusal, status: int, private: Sequence[str]) -> str:

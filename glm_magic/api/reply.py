@@ -6,13 +6,16 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from glm_magic.api.events import (
+    ContentFiltered,
     Event,
+    Filtered,
     Finished,
     Identified,
     ReasoningDelta,
     Source,
     SourcesFound,
     TextDelta,
+    ToolCallDelta,
     Usage,
     UsageReported,
 )
@@ -20,7 +23,16 @@ from glm_magic.api.events import (
 if TYPE_CHECKING:
     import pandas as pd
 
-State = Literal["streaming", "complete", "stopped", "cut off", "failed"]
+State = Literal["streaming", "complete", "stopped", "cut off", "withdrawn", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that the model asks for; `arguments` is JSON, as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +42,8 @@ class Reply:
     Attributes:
         text: the answer, as Markdown.
         reasoning: what the model thought before it answered; "" if it told nothing.
+        tool_calls: the calls of tools that it asks for.
+        filtered: what the safety review found, if it said so.
         cited: the sources of a web search as values, in the order of their numbers.
         usage: token counts; None when the server sent none (a stopped reply has none).
         model: the id that the server says answered, or was asked for if it says none.
@@ -40,11 +54,16 @@ class Reply:
         seconds: from sending the request to the last event.
         first_token_s: seconds to the first text or reasoning; None when none came.
         state: "complete", or how else it ended: "stopped" by the user, "cut off" by the
-            server or the network, "failed" before anything came.
+            server or the network, "withdrawn" by the safety review (its text is gone),
+            "failed" before anything came.
+        asked_model: the model asked for, where an asynchronous task was silently answered by
+            another; "" otherwise.
     """
 
     text: str = ""
     reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    filtered: tuple[Filtered, ...] = ()
     cited: tuple[Source, ...] = ()
     usage: Usage | None = None
     model: str = ""
@@ -54,6 +73,7 @@ class Reply:
     seconds: float = 0.0
     first_token_s: float | None = None
     state: State = "streaming"
+    asked_model: str = ""
 
     def __str__(self) -> str:
         return self.text
@@ -96,16 +116,20 @@ class ReplyFold:
     start: Reply = field(default_factory=Reply)
     _text: list[str] = field(default_factory=list)
     _reasoning: list[str] = field(default_factory=list)
+    _calls: dict[int, list[ToolCallDelta]] = field(default_factory=dict)
 
     def add(self, event: Event, at_s: float) -> None:
         """Take one event that came `at_s` seconds after the request was sent."""
+        # Not in the match: nearly all events are of these kinds, and `type` costs a tenth.
+        if type(event) is TextDelta:
+            self._text.append(event.text)
+            self._saw_token(at_s)
+            return
+        if type(event) is ReasoningDelta:
+            self._reasoning.append(event.text)
+            self._saw_token(at_s)
+            return
         match event:
-            case TextDelta(text):
-                self._text.append(text)
-                self._saw_token(at_s)
-            case ReasoningDelta(text):
-                self._reasoning.append(text)
-                self._saw_token(at_s)
             case Identified(request_id, model):
                 model = model or self.start.model
                 self.start = replace(self.start, request_id=request_id, model=model)
@@ -113,6 +137,11 @@ class ReplyFold:
                 self.start = replace(self.start, cited=merge_sources(self.start.cited, sources))
             case UsageReported(usage):
                 self.start = replace(self.start, usage=usage)
+            case ToolCallDelta(index):
+                self._calls.setdefault(index, []).append(event)
+                self._saw_token(at_s)
+            case ContentFiltered(findings):
+                self.start = replace(self.start, filtered=findings)
             case Finished(reason):
                 self.start = replace(self.start, finish_reason=reason)
 
@@ -122,8 +151,28 @@ class ReplyFold:
 
     def reply(self, *, state: State = "streaming", seconds: float = 0.0) -> Reply:
         """Return the reply so far."""
-        text, reasoning = "".join(self._text), "".join(self._reasoning)
-        return replace(self.start, text=text, reasoning=reasoning, state=state, seconds=seconds)
+        return replace(
+            self.start,
+            text="".join(self._text),
+            reasoning="".join(self._reasoning),
+            tool_calls=tuple(_join_call(self._calls[index]) for index in sorted(self._calls)),
+            state=state,
+            seconds=seconds,
+        )
+
+    def withdraw(self) -> None:
+        """Drop the text, as the platform asks of a reply that its safety review ended."""
+        self._text.clear()
+        self._reasoning.clear()
+        self._calls.clear()
+
+
+def _join_call(pieces: list[ToolCallDelta]) -> ToolCall:
+    return ToolCall(
+        next((piece.id for piece in pieces if piece.id), ""),
+        next((piece.name for piece in pieces if piece.name), ""),
+        "".join(piece.arguments for piece in pieces),
+    )
 
 
 def merge_sources(old: tuple[Source, ...], new: tuple[Source, ...]) -> tuple[Source, ...]:

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _MAGIC = re.compile(r"\s*(%%?glm)\b(.*)", re.DOTALL)
-_WORDS = {"%glm": ("config", "help", "login"), "%%glm": ("embed",)}
+_WORDS = {
+    "%glm": ("check", "config", "help", "limits", "login", "models", "task"),
+    "%%glm": ("embed",),
+}
 
 
 class GlmMatcher:
@@ -78,9 +81,16 @@ def complete(magic: str, line: str) -> Iterable[str]:
     if re.search(r"=\S*$", line):  # a value that can be anything
         return ()
     if magic == "%glm":
-        return _setting_names() if first == "config" and len(words) > 2 else _WORDS[magic]
+        return _line_words(first) if len(words) > 2 else _WORDS[magic]
     options = embed_option_names() if first == "embed" else chat_option_names()
     return [*(_WORDS[magic] if len(words) == 2 else ()), *options]
+
+
+def _line_words(first: str) -> Iterable[str]:
+    """What may follow `%glm WORD`."""
+    from glm_magic.jupyter.options import line_option_names
+
+    return _setting_names() if first == "config" else line_option_names(first)
 
 
 def _setting_names() -> list[str]:

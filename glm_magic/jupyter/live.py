@@ -7,6 +7,7 @@ a long answer as at its start.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import ipywidgets
 from IPython.display import DisplayHandle, display
 
-from glm_magic.api.events import Event, ReasoningDelta, TextDelta
+from glm_magic.api.events import Event, ReasoningDelta, TextDelta, Waiting
 from glm_magic.api.reply import Reply
 from glm_magic.jupyter.show import reply_bundle, reply_metadata
 from glm_magic.render.clean import clean_line
@@ -35,6 +36,7 @@ class LiveView:
     Args:
         title: model and endpoint, plain text.
         on_stop: called on a click; it may come on another thread.
+        tip: what the button says of itself.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class LiveView:
         title: str,
         on_stop: Callable[[], None],
         *,
+        tip: str = "Stop",
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.dirty = True
@@ -50,22 +53,23 @@ class LiveView:
         self._started = clock()
         self._bytes = 0
         self._first: float | None = None
+        self._pause: tuple[float, str] | None = None
         self._widgets: list[Any] = []
         try:
-            self._build(on_stop)
+            self._build(on_stop, tip)
             self._handle: DisplayHandle | None = display(self._box, display_id=True)
         except BaseException:  # an interrupt too: nobody else knows these widgets
             self._close()
             raise
         _unpin(self._button)
 
-    def _build(self, on_stop: Callable[[], None]) -> None:
+    def _build(self, on_stop: Callable[[], None], tip: str) -> None:
         self._header = self._new(ipywidgets.HTML)
         self._button = self._new(
             ipywidgets.Button,
             description="Stop",
             icon="stop",
-            tooltip="Stop this answer, or press the kernel's stop button (I, I)",
+            tooltip=tip,
         )
         self._button.on_click(lambda _: on_stop())
         top = self._new(ipywidgets.HBox, children=[self._header, self._button])
@@ -92,9 +96,15 @@ class LiveView:
                 case ReasoningDelta(text):
                     self._reasoning.add(text)
                     self._count(text)
+                case Waiting(seconds, reason):
+                    self._pause = (self._clock() + seconds, reason)
+                    self.dirty = True
+                case _:
+                    self._pause = None
 
     def _count(self, text: str) -> None:
         self.dirty = True
+        self._pause = None
         self._bytes += len(text.encode())
         if self._first is None:
             self._first = self._clock()
@@ -116,7 +126,9 @@ class LiveView:
     def _status(self) -> str:
         now = self._clock()
         parts = [self._title, f"{now - self._started:.1f} s"]
-        if self._first is None:
+        if self._pause is not None:
+            parts.append(_countdown(self._pause[0] - now, self._pause[1]))
+        elif self._first is None:
             parts.append("waiting for the first token …")
         elif now > self._first + 0.5:
             speed = self._bytes / _BYTES_A_TOKEN / (now - self._first)
@@ -129,9 +141,22 @@ class LiveView:
             self._handle.update(reply_bundle(reply), raw=True, metadata=reply_metadata(reply))
         self._close()
 
+    def leave(self, line: str) -> None:
+        """Put one line in the place of the widgets and close them all."""
+        if self._handle is not None:
+            html = frame(muted(render_line(line)))
+            self._handle.update({"text/html": html, "text/plain": clean_line(line)}, raw=True)
+        self._close()
+
     def _close(self) -> None:
         for widget in self._widgets:
             _close(widget)
+
+
+def _countdown(left_s: float, reason: str) -> str:
+    if left_s == math.inf:
+        return reason
+    return f"trying again in {max(0.0, left_s):.0f} s: {reason}"
 
 
 class _Growing:

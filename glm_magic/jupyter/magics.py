@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import getpass
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import no_var_expand
@@ -26,26 +25,49 @@ from glm_magic.session.settings import GlmMagic, did_you_mean
 # loading may, so the functions that need them import them.
 if TYPE_CHECKING:
     from glm_magic.api.endpoints import Endpoint
+    from glm_magic.api.loop import LoopThread
     from glm_magic.api.reply import Reply
     from glm_magic.api.requests import ChatRequest
-    from glm_magic.jupyter.runner import LoopThread
     from glm_magic.jupyter.show import ReplyView
     from glm_magic.session.session import LocalEngine, Session
     from glm_magic.study.embeddings import Embeddings
 
+T = TypeVar("T")
 _LOCAL_ANSWERS = (
     "glm: no API key found, so the small demo model on this machine answers; "
     "`%glm login` takes a key"
 )
-_LINE_WORDS = ("config", "login", "help")
+# What `%glm WORD` runs: module and function, imported when first used.
+LINE_COMMANDS = {
+    "": ("commands", "show_status"),
+    "config": ("commands", "configure"),
+    "login": ("commands", "log_in"),
+    "help": ("commands", "show_help"),
+    "-h": ("commands", "show_help"),
+    "--help": ("commands", "show_help"),
+    "models": ("models", "show_models"),
+    "limits": ("limits", "show_limits"),
+    "check": ("check", "check_endpoint"),
+    "task": ("tasks", "show_tasks"),
+}
 _CELL_WORDS = ("embed",)
 HELP = f"""{chat_help()}
 {embed_help()}
 %glm config                    every setting, its value and whence it comes
 %glm config NAME=VALUE ...     set some, or none if one is wrong
 %glm login [ENDPOINT]          type a key, unseen, for this session and this host only
+%glm models [-q TEXT]          the endpoint's models: context, output, prices
+%glm limits [--this-month N] [--last-month N]
+                               how many requests at a time, by tier; the tier of a spend in CNY
+%glm check                     whether key, model, streaming and embeddings work
+%glm task [ID]                 the asynchronous tasks of this session, or one of them
 %glm help                      this text
 """
+# The values of a cell that are on screen by the time the cell ends.
+_SHOWN_TYPES = (
+    ("glm_magic.api.reply", "Reply"),
+    ("glm_magic.study.embeddings", "Embeddings"),
+)
 
 
 class Glm:
@@ -81,10 +103,10 @@ class Glm:
         if self._thread is not None and self._session is not None:
             self._thread.close(self._session.aclose)
 
-    def _open(self) -> tuple[Session, LoopThread]:
-        """The session and the loop thread, made at the first request."""
+    def open(self) -> tuple[Session, LoopThread]:
+        """Return the session and the loop thread, made at the first request."""
         if self._session is None or self._thread is None:
-            from glm_magic.jupyter.runner import LoopThread
+            from glm_magic.api.loop import LoopThread
             from glm_magic.session.secrets import KeyRing
             from glm_magic.session.session import Session
 
@@ -98,20 +120,22 @@ class Glm:
     @no_var_expand
     def glm(self, line: str, cell: str | None = None) -> Any:
         """Talk to a GLM model; the module sets this text to the full help."""
+        try:
+            return self._run(line, cell)
+        except Stopped:
+            raise
+        except KeyboardInterrupt:  # before there was anything to keep
+            raise Stopped("stopped; nothing came") from None
+
+    def _run(self, line: str, cell: str | None) -> Any:
         word, _, rest = line.strip().partition(" ")
         if cell is not None:
             return self._cell(word, line, rest, cell)
-        actions: dict[str, Callable[[str], None]] = {
-            "": lambda _: self._status(),
-            "config": self._config,
-            "login": self._login,
-            "help": self._help,
-            "-h": self._help,
-            "--help": self._help,
-        }
-        if word not in actions:
+        if word not in LINE_COMMANDS:
             raise SettingsError(_unknown_word(word))
-        return actions[word](rest)
+        module, function = LINE_COMMANDS[word]
+        command = getattr(import_module(f"glm_magic.jupyter.{module}"), function)
+        return command(self, rest)
 
     def _cell(self, word: str, line: str, rest: str, cell: str) -> Any:
         if word == "embed":
@@ -124,20 +148,29 @@ class Glm:
         options = parse_chat_options(split_words(line))
         if options is None:
             return print(HELP)
-        session, _ = self._open()
-        endpoint = self._endpoint(session)
+        session, _ = self.open()
+        endpoint = self.endpoint()
         request = session.chat_request(cell.strip("\n"), options, endpoint)
-        reply = self._stream(request, endpoint)
-        self._keep(options.out, reply)
-        self._just_shown = reply
-        return reply
+        if options.task:
+            from glm_magic.jupyter.tasks import run_task
+
+            return run_task(self, request, endpoint, options.out)
+        return self.hand_over(self._stream(request, endpoint), options.out)
+
+    def hand_over(self, value: T, name: str | None = None) -> T:
+        """Return a value that is on screen already, assigned to a variable too if one is named."""
+        if name:
+            self.shell.push({name: value})
+        self._just_shown = value
+        return value
 
     def _stream(self, request: ChatRequest, endpoint: Endpoint) -> Reply:
         """Show the reply as it comes; keep it as `_glm` however it ends."""
-        from glm_magic.jupyter.runner import Job, follow, pump, uninterrupted
+        from glm_magic.api.loop import Job, pump
+        from glm_magic.jupyter.runner import follow, uninterrupted
         from glm_magic.jupyter.show import new_view, show_value
 
-        session, thread = self._open()
+        session, thread = self.open()
         stream = session.client(endpoint).stream(request)
         view: ReplyView | None = None
         try:
@@ -155,7 +188,8 @@ class Glm:
         return reply
 
     def _embed(self, rest: str, cell: str) -> Embeddings | None:
-        from glm_magic.jupyter.runner import Job, wait_for
+        from glm_magic.api.loop import Job
+        from glm_magic.jupyter.runner import wait_for
         from glm_magic.jupyter.show import show_value
         from glm_magic.study.embeddings import build_embeddings
 
@@ -165,8 +199,8 @@ class Glm:
         texts = tuple(text for line in cell.splitlines() if (text := line.strip()))
         if not texts:
             raise SettingsError("the cell is empty; write one text a line below %%glm embed")
-        session, thread = self._open()
-        endpoint = self._endpoint(session)
+        session, thread = self.open()
+        endpoint = self.endpoint()
         request = session.embedding_request(texts, options, endpoint)
         client, started = session.client(endpoint), time.perf_counter()
         job = Job(thread, lambda _: client.embed(request))
@@ -175,81 +209,31 @@ class Glm:
             texts, reply, endpoint=endpoint.host, seconds=time.perf_counter() - started
         )
         show_value(embeddings)
-        self._keep(options.out, embeddings)
-        self._just_shown = embeddings
-        return embeddings
+        return self.hand_over(embeddings, options.out)
 
-    def _endpoint(self, session: Session) -> Endpoint:
-        """Where requests go now, said once when it is the local engine for want of a key."""
+    def endpoint(self) -> Endpoint:
+        """Return where requests go; say once when it is the local engine for want of a key."""
+        session, _ = self.open()
         endpoint = session.endpoint()
         if session.fell_back_to_local() and not self._said_local:
             self._said_local = True
             print(_LOCAL_ANSWERS)
         return endpoint
 
-    def _keep(self, name: str | None, value: object) -> None:
-        if name:
-            self.shell.push({name: value})
-
-    # -- line magics -----------------------------------------------------------------------
-
-    def _status(self) -> None:
-        session, _ = self._open()
-        endpoint = session.endpoint()
-        key = session.keys.find(endpoint)
-        print(f"endpoint  {endpoint.host}")
-        print(f"model     {session.model(endpoint)}")
-        print(f"key       {key.origin if key else 'none'}")
-        print("`%glm help` shows all options, `%glm config` all settings")
-
-    def _help(self, _: str) -> None:
-        print(HELP)
-
-    def _config(self, rest: str) -> None:
-        from glm_magic.jupyter.show import show_settings
-
-        pairs = dict(map(_parse_pair, split_words(rest)))
-        if not pairs:
-            session, _ = self._open()
-            return show_settings(session.setting_rows())
-        self.settings.assign(pairs)
-        for name in pairs:
-            print(f"{name} = {getattr(self.settings, name)!r}")
-        return None
-
-    def _login(self, rest: str) -> None:
-        from glm_magic.api.endpoints import NAMES
-
-        session, _ = self._open()
-        words = split_words(rest)
-        if any(word not in NAMES and "://" not in word for word in words) or len(words) > 1:
-            raise SettingsError(
-                "a key does not go on the line: notebooks and IPython's history keep it; run "
-                "`%glm login` alone and type it when asked"
-            )
-        endpoint = session.login_endpoint(words[0] if words else None)
-        session.keys.remember(endpoint, _ask_key(endpoint.host))
-        print(f"key kept for {endpoint.host}, in this session's memory only")
-
     # -- shown once ------------------------------------------------------------------------
 
     def _register_printers(self) -> None:
         """Show replies as they were streamed; the first time they are on screen already."""
-        from glm_magic.api.reply import Reply
-        from glm_magic.study.embeddings import Embeddings
-
         formatter = self._printers()
-        formatter.for_type(Reply, self._print)
-        formatter.for_type(Embeddings, self._print)
+        # By name: numpy, which embeddings need, is no concern of a chat.
+        for module, name in _SHOWN_TYPES:
+            formatter.for_type_by_name(module, name, self._print)
 
     def _forget_printers(self) -> None:
         if self._session is None:
             return
-        from glm_magic.api.reply import Reply
-        from glm_magic.study.embeddings import Embeddings
-
-        for kind in (Reply, Embeddings):
-            self._printers().pop(kind, None)
+        for module, name in _SHOWN_TYPES:
+            self._printers().pop(f"{module}.{name}", None)
 
     def _printers(self) -> Any:
         return self.shell.display_formatter.ipython_display_formatter
@@ -283,23 +267,6 @@ def _at_its_end(reply: Reply) -> Reply:
 
 
 def _unknown_word(word: str) -> str:
-    known = [*_LINE_WORDS, *_CELL_WORDS]
+    known = [*filter(str.isalpha, LINE_COMMANDS), *_CELL_WORDS]
     hint = did_you_mean(word, known) or "; the line holds options, the prompt goes below it"
     return f"unknown word '{word}' after glm{hint}"
-
-
-def _parse_pair(word: str) -> tuple[str, str]:
-    name, equals, value = word.partition("=")
-    if not equals:
-        raise SettingsError(f"'{word}' is no NAME=VALUE; write no blanks around the =")
-    return name, value
-
-
-def _ask_key(host: str) -> str:
-    try:
-        return getpass.getpass(f"API key for {host} (not shown): ")
-    except Exception as error:
-        # ipykernel's StdinNotImplementedError when nobody can type (nbclient, papermill).
-        if type(error).__name__ != "StdinNotImplementedError":
-            raise
-        raise SettingsError("nobody can type here; set ZAI_API_KEY in the environment") from error

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import builtins
 import keyword
+import math
 import shlex
 from typing import Any, NoReturn
 
 from glm_magic.errors import SettingsError
-from glm_magic.session.options import ChatOptions, EmbedOptions
+from glm_magic.session.options import ChatOptions, EmbedOptions, LimitsOptions, ModelsOptions
 from glm_magic.session.settings import did_you_mean
 
 # A fixed width: the help is read in a notebook and stored in a docstring.
@@ -57,6 +58,13 @@ def _top_p(text: str) -> float:
     return _parse_number(text, 0, 1)
 
 
+def _amount(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not 0 or more")
+    return value
+
+
 def _count(text: str) -> int:
     value = int(text)
     if value < 1:
@@ -71,7 +79,8 @@ def _variable(text: str) -> str:
     return text
 
 
-for _type, _name in ((_temperature, "number"), (_top_p, "number"), (_count, "whole number")):
+_NAMES = {_temperature: "number", _top_p: "number", _amount: "number", _count: "whole number"}
+for _type, _name in _NAMES.items():
     _type.__name__ = _name  # argparse says "invalid NAME value"
 
 
@@ -101,6 +110,7 @@ def _chat_parser() -> _Parser:
     add("--search-query", metavar="TEXT", help="search for this (implies --web-search)")
     add("-o", "--out", type=_variable, metavar="NAME", help="assign the reply to a variable too")
     add("--no-stream", action="store_true", help="show the answer when it is whole")
+    add("--task", action="store_true", help="submit an asynchronous task and wait for it")
     add("-h", "--help", action="store_true", help="show this help, send nothing")
     return parser
 
@@ -116,6 +126,41 @@ def _embed_parser() -> _Parser:
     add("--dimensions", type=_count, metavar="N", help="width of the vectors, if it can be chosen")
     add("-o", "--out", type=_variable, metavar="NAME", help="assign the embeddings to a variable")
     add("-h", "--help", action="store_true", help="show this help, send nothing")
+    return parser
+
+
+def _models_parser() -> _Parser:
+    parser = _Parser(
+        "%glm models",
+        "Show the endpoint's models: context, longest answer, prices.",
+        "Example:\n  %glm models -q flash",
+    )
+    add = parser.add_argument
+    add("-q", "--query", metavar="TEXT", help="only those with this in their id")
+    add("-h", "--help", action="store_true", help="show this help, send nothing")
+    return parser
+
+
+def _limits_parser() -> _Parser:
+    parser = _Parser(
+        "%glm limits",
+        "Show how many requests at a time each tier has, and what was learned; sends nothing.",
+        "Example:\n  %glm limits --this-month 20 --last-month 640",
+    )
+    add = parser.add_argument
+    spent = "CNY spent this month up to yesterday; tells your tier"
+    add("--this-month", type=_amount, metavar="N", help=spent)
+    add("--last-month", type=_amount, metavar="N", help="CNY spent in the whole last month")
+    add("-h", "--help", action="store_true", help="show this help")
+    return parser
+
+
+def _check_parser() -> _Parser:
+    parser = _Parser(
+        "%glm check",
+        "Check address, key, model, streaming and embeddings, with one cheap call each.",
+    )
+    parser.add_argument("-h", "--help", action="store_true", help="show this help, send nothing")
     return parser
 
 
@@ -155,6 +200,35 @@ def parse_embed_options(words: list[str]) -> EmbedOptions | None:
     return None if values is None else EmbedOptions(**values)
 
 
+def parse_models_options(words: list[str]) -> ModelsOptions | None:
+    """Return the options of a `%glm models` line; None when it asks for help.
+
+    Raises:
+        SettingsError: an option is unknown or its value is wrong.
+    """
+    values = _parse(_models_parser(), words)
+    return None if values is None else ModelsOptions(**values)
+
+
+def parse_limits_options(words: list[str]) -> LimitsOptions | None:
+    """Return the options of a `%glm limits` line; None when it asks for help.
+
+    Raises:
+        SettingsError: an option is unknown or its value is wrong.
+    """
+    values = _parse(_limits_parser(), words)
+    return None if values is None else LimitsOptions(**values)
+
+
+def parse_check_options(words: list[str]) -> dict[str, Any] | None:
+    """Return the options of a `%glm check` line, which has none; None when it asks for help.
+
+    Raises:
+        SettingsError: there is anything else on it.
+    """
+    return _parse(_check_parser(), words)
+
+
 def _parse(parser: _Parser, words: list[str]) -> dict[str, Any] | None:
     values, rest = parser.parse_known_args(words)
     if rest:
@@ -166,7 +240,13 @@ def _parse(parser: _Parser, words: list[str]) -> dict[str, Any] | None:
 def _unknown(parser: _Parser, rest: list[str]) -> str:
     option = next((word for word in rest if word.startswith("-")), None)
     if option is None:
-        return f"unexpected word '{rest[0]}': the line holds options, the prompt goes below it"
+        is_cell = parser.prog.startswith("%%")
+        way = (
+            "the line holds options, the prompt goes below it"
+            if is_cell
+            else "only options go on the line"
+        )
+        return f"unexpected word '{rest[0]}': {way}"
     name = option.partition("=")[0]
     near = did_you_mean(name, parser.known_options())
     return f"unknown option '{name}'{near or f'; see {parser.prog} --help'}"
@@ -180,6 +260,27 @@ def chat_help() -> str:
 def embed_help() -> str:
     """Return the help of `%%glm embed`."""
     return _embed_parser().format_help()
+
+
+def models_help() -> str:
+    """Return the help of `%glm models`."""
+    return _models_parser().format_help()
+
+
+def limits_help() -> str:
+    """Return the help of `%glm limits`."""
+    return _limits_parser().format_help()
+
+
+def check_help() -> str:
+    """Return the help of `%glm check`."""
+    return _check_parser().format_help()
+
+
+def line_option_names(word: str) -> list[str]:
+    """Return the option names of `%glm WORD`, short ones too; none for a word without any."""
+    parsers = {"models": _models_parser, "limits": _limits_parser, "check": _check_parser}
+    return parsers[word]().known_options() if word in parsers else []
 
 
 def chat_option_names() -> list[str]:

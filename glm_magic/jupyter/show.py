@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import display
@@ -14,9 +14,10 @@ from glm_magic.jupyter.runner import View
 from glm_magic.local.weights import describe
 from glm_magic.render.reply import render_reply, render_reply_plain
 from glm_magic.render.settings import render_settings, render_settings_plain
-from glm_magic.render.similarity import render_embeddings, render_embeddings_plain
 from glm_magic.session.settings import Setting
-from glm_magic.study.embeddings import Embeddings
+
+if TYPE_CHECKING:
+    from glm_magic.study.embeddings import Embeddings
 
 Bundle = dict[str, str]
 
@@ -27,20 +28,37 @@ class ReplyView(View, Protocol):
     def finish(self, reply: Reply) -> None:
         """Show the reply as it stays."""
 
+    def leave(self, line: str) -> None:
+        """Show one line in place of a reply that is not there."""
+
+
+def is_terminal(shell: InteractiveShell) -> bool:
+    """Return whether there is no front end that shows widgets and HTML: only a kernel has one."""
+    return getattr(shell, "kernel", None) is None
+
 
 def new_view(
-    shell: InteractiveShell, model: str, host: str, on_stop: Callable[[], None]
+    shell: InteractiveShell,
+    model: str,
+    host: str,
+    on_stop: Callable[[], None],
+    *,
+    tip: str = "Stop this answer, or press the kernel's stop button (I, I)",
 ) -> ReplyView:
-    """Return a view for the front end at hand: widgets, or text in a terminal."""
-    # Only a kernel has a front end that shows widgets and HTML.
-    if getattr(shell, "kernel", None) is None:
+    """Return a view for the front end at hand: widgets, or text in a terminal.
+
+    Args:
+        tip: what the Stop button says of itself.
+    """
+    if is_terminal(shell):
         from glm_magic.jupyter.terminal import TerminalView
 
         return TerminalView()
     from glm_magic.jupyter.live import LiveView
 
     note = model_note(model, host)
-    return LiveView(f"{model} ({note}) · {host}" if note else f"{model} · {host}", on_stop)
+    title = f"{model} ({note}) · {host}" if note else f"{model} · {host}"
+    return LiveView(title, on_stop, tip=tip)
 
 
 def reply_bundle(reply: Reply) -> Bundle:
@@ -56,30 +74,34 @@ def model_note(model: str, host: str) -> str:
 
 def reply_metadata(reply: Reply) -> dict[str, Any]:
     """Return the facts of a reply for the metadata of its output."""
-    return {
-        "glm_magic": {
-            "model": reply.model,
-            "endpoint": reply.endpoint,
-            "usage": asdict(reply.usage) if reply.usage else None,
-            "finish_reason": reply.finish_reason,
-            "request_id": reply.request_id,
-            "seconds": round(reply.seconds, 3),
-        }
+    facts = {
+        "model": reply.model,
+        "endpoint": reply.endpoint,
+        "usage": asdict(reply.usage) if reply.usage else None,
+        "finish_reason": reply.finish_reason,
+        "request_id": reply.request_id,
+        "seconds": round(reply.seconds, 3),
     }
+    if reply.asked_model:
+        facts["asked_model"] = reply.asked_model
+    return {"glm_magic": facts}
 
 
 def show_value(value: Reply | Embeddings) -> None:
     """Show a value as it was shown when it came."""
     if isinstance(value, Reply):
         display(reply_bundle(value), raw=True, metadata=reply_metadata(value))
-    else:
-        _show(render_embeddings(value), render_embeddings_plain(value))
+        return
+    from glm_magic.render.similarity import render_embeddings, render_embeddings_plain
+
+    show_table(render_embeddings(value), render_embeddings_plain(value))
 
 
 def show_settings(rows: Sequence[Setting]) -> None:
     """Show the settings as a table."""
-    _show(render_settings(rows), render_settings_plain(rows))
+    show_table(render_settings(rows), render_settings_plain(rows))
 
 
-def _show(html: str, plain: str) -> None:
+def show_table(html: str, plain: str) -> None:
+    """Show safe HTML, and text where there is no HTML."""
     display({"text/html": html, "text/plain": plain}, raw=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator
 from typing import TextIO
 
-from glm_magic.api.events import Event, ReasoningDelta, TextDelta
+from glm_magic.api.events import Event, ReasoningDelta, TextDelta, Waiting
 from glm_magic.api.reply import Reply
 from glm_magic.jupyter.show import model_note
-from glm_magic.render.clean import clean_text
+from glm_magic.render.clean import clean_line, clean_text
 from glm_magic.render.reply import ending_line, header_line
 from glm_magic.render.sources import render_sources_plain
 
@@ -40,6 +41,9 @@ class TerminalView:
                 case ReasoningDelta() if not self._thinking:
                     self._thinking = True
                     yield "(reasoning …)\n"
+                case Waiting(seconds, reason):
+                    again = f"trying again in {seconds:.0f} s: " if seconds < math.inf else ""
+                    yield f"({again}{reason})\n"
 
     def paint(self) -> None:
         """Print what is new."""
@@ -54,6 +58,11 @@ class TerminalView:
         self.paint()
         below = (ending_line(reply), render_sources_plain(reply.cited), self._header(reply))
         print("", *filter(None, below), sep="\n", file=self._out)
+
+    def leave(self, line: str) -> None:
+        """Print one line in place of a reply that is not there."""
+        self.paint()
+        print(clean_line(line), file=self._out)
 
     def _header(self, reply: Reply) -> str:
         return header_line(reply, note=model_note(reply.model, reply.endpoint))

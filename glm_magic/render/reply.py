@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from glm_magic.api.events import in_words
 from glm_magic.api.reply import Reply
 from glm_magic.render.clean import clean_line, clean_text
 from glm_magic.render.markdown import render_line, render_markdown, render_plain
@@ -75,9 +76,15 @@ def render_reasoning(reasoning: str, *, is_open: bool = False) -> str:
 
 def header_line(reply: Reply, *, note: str = "") -> str:
     """Return model, endpoint, seconds, tokens and speed as one line of text."""
-    model = f"{reply.model} ({note})" if note else reply.model
+    model = _substitution(reply) or reply.model
+    model = f"{model} ({note})" if note else model
     parts = [model, reply.endpoint, f"{reply.seconds:.1f} s", _tokens(reply), _speed(reply)]
     return " · ".join(filter(None, map(clean_line, parts)))
+
+
+def _substitution(reply: Reply) -> str:
+    asked = reply.asked_model
+    return f"asked for {asked}, answered by {reply.model}" if asked else ""
 
 
 def _tokens(reply: Reply) -> str:
@@ -96,6 +103,8 @@ def ending_line(reply: Reply) -> str:
     """Return in words how the reply ended; "" when it simply ended."""
     if reply.state == "failed":
         return "no answer came"
+    if reply.state == "withdrawn":
+        return f"withdrawn by the safety review: unsafe content{in_words(reply.filtered)}"
     if reply.state in ("stopped", "cut off"):
         return f"{reply.state}: the answer is not complete"
     if reply.finish_reason in (None, "stop"):
@@ -118,9 +127,11 @@ def _ending(reply: Reply) -> str:
 def render_reply_plain(reply: Reply) -> str:
     """Return the reply as text: the answer, how it ended, the sources."""
     ending = ending_line(reply)
+    substitution = clean_line(_substitution(reply))
     parts = (
         clean_text(reply.text).strip(),
         f"[{ending}]" if ending else "",
+        f"[{substitution}]" if substitution else "",
         render_sources_plain(reply.cited),
     )
     return "\n\n".join(filter(None, parts))

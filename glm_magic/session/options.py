@@ -19,6 +19,7 @@ class ChatOptions:
     search_query: str | None = None
     out: str | None = None
     no_stream: bool = False
+    task: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +29,18 @@ class EmbedOptions:
     model: str | None = None
     dimensions: int | None = None
     out: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsOptions:
+    """The options of one `%glm models` line."""
+
+    query: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsOptions:
+    """The options of one `%glm limits` line: what was spent, in CNY."""
+
+    this_month: float | None = None
+    last_month: float | None = None

@@ -75,7 +75,7 @@ class KeyRing:
         if found and self._is_for(endpoint):
             self._check_host(found, endpoint)
             return found
-        if endpoint.host in PLATFORM_HOSTS:
+        if endpoint.is_platform:
             raise SettingsError(HOW_TO_GET_A_KEY)
         return None
 
@@ -107,13 +107,13 @@ class KeyRing:
         return None
 
     def _is_for(self, endpoint: Endpoint) -> bool:
-        if endpoint.host in PLATFORM_HOSTS:
+        if endpoint.is_platform:
             return True
         named = self.base_url()
         return named is not None and endpoint.host == parse_endpoint(named[1]).host
 
     def _check_host(self, key: Key, endpoint: Endpoint) -> None:
-        if endpoint.host in PLATFORM_HOSTS:
+        if endpoint.is_platform:
             return
         first = self._sent_to.get(key.secret, endpoint.host)
         if first != endpoint.host:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from dataclasses import asdict, dataclass, replace
+from typing import TypeVar, cast
 
+from glm_magic.api.bounds import BOUND_NAMES, Bounds
 from glm_magic.api.client import AsyncClient
 from glm_magic.api.endpoints import LOCAL, Endpoint, parse_endpoint
 from glm_magic.api.http import AsyncBaseTransport
+from glm_magic.api.limiter import Places
 from glm_magic.api.requests import (
     SEARCH_ENGINE,
     SEARCH_ENGINE_ZAI,
@@ -17,13 +19,18 @@ from glm_magic.api.requests import (
     WebSearch,
     build_messages,
 )
+from glm_magic.api.tiers import Limits, Spend, Tier
+from glm_magic.api.token import AuthStyle
 from glm_magic.errors import SettingsError
 from glm_magic.secret import Secret
 from glm_magic.session.options import ChatOptions, EmbedOptions
-from glm_magic.session.secrets import HOW_TO_GET_A_KEY, KeyRing
+from glm_magic.session.secrets import HOW_TO_GET_A_KEY, Key, KeyRing
 from glm_magic.session.settings import GlmMagic, Origin, Setting
+from glm_magic.session.tasks import Tasks
 
 _T = TypeVar("_T")
+# All that a client is made of; another setting makes another client.
+_ClientKey = tuple[Endpoint, Secret | None, Bounds, Tier, int | None, AuthStyle]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +56,10 @@ class Session:
     def __init__(self, settings: GlmMagic, keys: KeyRing, local: LocalEngine) -> None:
         self.settings = settings
         self.keys = keys
+        self.tasks = Tasks()
         self._local = local
-        self._clients: dict[tuple[Endpoint, Secret | None], AsyncClient] = {}
+        self._local_transport: AsyncBaseTransport | None = None
+        self._clients: dict[_ClientKey, AsyncClient] = {}
 
     def endpoint(self) -> Endpoint:
         """Return where requests go now.
@@ -117,16 +126,57 @@ class Session:
 
     def client(self, endpoint: Endpoint) -> AsyncClient:
         """Return the client for `endpoint`, kept open between requests."""
-        found = self.keys.hand_out(endpoint)
-        secret = found.secret if found else None
-        if (endpoint, secret) not in self._clients:
-            transport = self._local.transport() if endpoint.is_local else None
-            self._clients[endpoint, secret] = AsyncClient(endpoint, secret, transport=transport)
-        return self._clients[endpoint, secret]
+        wanted = self._client_key(endpoint, self.keys.hand_out(endpoint))
+        _, secret, bounds, tier, limit, auth = wanted
+        if wanted not in self._clients:
+            self._clients[wanted] = AsyncClient(
+                secret,
+                endpoint,
+                tier=tier,
+                concurrency=limit,
+                auth=auth,
+                transport=self._transport(endpoint),
+                **asdict(bounds),
+            )
+        return self._clients[wanted]
+
+    def _client_key(self, endpoint: Endpoint, key: Key | None) -> _ClientKey:
+        s = self.settings
+        secret, auth = key.secret if key else None, cast(AuthStyle, s.auth)
+        return (endpoint, secret, self._bounds(), s.tier, s.concurrency, auth)
+
+    def keyless_client(self, endpoint: Endpoint) -> AsyncClient:
+        """Return a client that sends no key, for the caller to close."""
+        return AsyncClient("", endpoint, **asdict(self._bounds()))
+
+    def limits(self, endpoint: Endpoint, spend: Spend | None) -> Limits:
+        """Return what is set for requests at a time, and what was learned at `endpoint`."""
+        s = self.settings
+        return Limits(endpoint.host, s.tier, s.concurrency, spend, self._learned(endpoint))
+
+    def _learned(self, endpoint: Endpoint) -> tuple[Places, ...]:
+        try:
+            wanted = self._client_key(endpoint, self.keys.find(endpoint))
+        except SettingsError:  # without a key nothing was sent there
+            return ()
+        client = self._clients.get(wanted)
+        return tuple(limiter.places for limiter in client.limiters) if client else ()
+
+    def _transport(self, endpoint: Endpoint) -> AsyncBaseTransport | None:
+        """One for all clients of the local engine: each would load its model anew."""
+        if not endpoint.is_local:
+            return None
+        if self._local_transport is None:
+            self._local_transport = self._local.transport()
+        return self._local_transport
+
+    def _bounds(self) -> Bounds:
+        return Bounds(**{name: getattr(self.settings, name) for name in BOUND_NAMES})
 
     async def aclose(self) -> None:
         """Close every client."""
         clients, self._clients = self._clients, {}
+        self._local_transport = None
         for client in clients.values():
             await client.aclose()
 
@@ -173,7 +223,7 @@ class Session:
         asked = _first(options.web_search, bool(options.search_query) or None)
         if not _first(asked, self.settings.web_search):
             return None
-        if not endpoint.speaks_glm or endpoint.is_local:
+        if not endpoint.has_web_search:
             raise SettingsError(f"web search is not offered by {endpoint.host}; it needs a GLM key")
         engine = self.settings.search_engine
         if engine == "auto":

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -16,6 +17,7 @@ from traitlets.config import Config, Configurable
 
 from glm_magic.api.catalog import DEFAULT_EMBEDDING_MODEL, DEFAULT_MODEL
 from glm_magic.api.endpoints import parse_endpoint
+from glm_magic.api.tiers import TIERS
 from glm_magic.errors import SettingsError
 
 Origin = Literal["default", "environment", "config", "session"]
@@ -63,6 +65,33 @@ class GlmMagic(Configurable):
         "auto", help="Search engine of the platform; auto takes one that returns links."
     ).tag(config=True)
 
+    connect_timeout_s = Float(10.0, min=0.0, help="Seconds until a connection stands.").tag(
+        config=True
+    )
+    first_byte_timeout_s = Float(
+        120.0, min=0.0, help="Seconds from the request to the first byte of the answer."
+    ).tag(config=True)
+    idle_timeout_s = Float(60.0, min=0.0, help="Seconds of silence in mid-answer.").tag(config=True)
+    total_timeout_s = Float(
+        None, allow_none=True, min=0.0, help="Seconds for a whole answer; None is for ever."
+    ).tag(config=True)
+    max_retries = Int(2, min=0, help="Tries after the first, all before the first event.").tag(
+        config=True
+    )
+    retry_base_s = Float(0.5, min=0.0, help="Seconds of the first back-off; then doubled.").tag(
+        config=True
+    )
+    max_event_bytes = Int(64 * 2**20, min=1, help="Most bytes of one server-sent event.").tag(
+        config=True
+    )
+    tier = Enum(TIERS, "free", help="Tier of the account; see `%glm limits`.").tag(config=True)
+    concurrency = Int(
+        None, allow_none=True, min=1, help="Requests at a time; None takes it from the tier."
+    ).tag(config=True)
+    auth = Enum(
+        ("key", "jwt"), "key", help="The key itself, or the older tokens signed with it (jwt)."
+    ).tag(config=True)
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         loaded: Config = self.config.get("GlmMagic", Config())
@@ -88,11 +117,20 @@ class GlmMagic(Configurable):
             raise TraitError("a model has a name")
         return value
 
-    @validate("temperature", "top_p")
+    @validate(
+        "temperature",
+        "top_p",
+        "connect_timeout_s",
+        "first_byte_timeout_s",
+        "idle_timeout_s",
+        "total_timeout_s",
+        "retry_base_s",
+    )
     def _number_is_one(self, proposal: Mapping[str, Any]) -> float | None:
         value: float | None = proposal["value"]
-        if value != value:  # traitlets lets nan through every range
-            raise TraitError("nan is no number")
+        # traitlets lets nan through every range, and inf through one without an upper end.
+        if value is not None and not math.isfinite(value):
+            raise TraitError(f"{value} is no number")
         return value
 
     def _note_change(self, change: Mapping[str, Any]) -> None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from glm_server import GlmServer, Script
-from kernels import Cell, Kernel, start_kernel
+from kernels import Cell, Kernel
 
 # Generous: it tells a closed connection from one that is left open, and measures nothing.
 SOON_S = 2.0
@@ -22,25 +18,10 @@ THINKING = Script(reasoning=PIECES, pace_s=0.02)
 LINE = "glm: stopped; the partial answer is in _glm"
 
 
-@pytest.fixture(scope="session")
-def ipykernel_6(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the last line of ipykernel before subshells and shared contexts."""
-    folder = tmp_path_factory.mktemp("ipykernel6")
-    pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder))
-    subprocess.run((*pip, "ipykernel>=6.31,<7", "nest-asyncio"), check=True)
-    return folder
-
-
-@pytest.fixture(scope="module", params=["7", "6"], ids=["ipykernel 7", "ipykernel 6"])
-def module_kernel(request: pytest.FixtureRequest) -> Iterator[Kernel]:
+@pytest.fixture(scope="module")
+def module_kernel(kernel_of_each_line: Kernel) -> Kernel:
     """A kernel of each line of ipykernel."""
-    env: dict[str, str] = {}
-    if request.param == "6":
-        path = (str(request.getfixturevalue("ipykernel_6")), os.environ.get("PYTHONPATH", ""))
-        env["PYTHONPATH"] = os.pathsep.join(path)
-    with start_kernel(env) as kernel:
-        assert kernel.value("__import__('ipykernel').__version__")[0] == request.param
-        yield kernel
+    return kernel_of_each_line
 
 
 def is_streaming(cell: Cell) -> bool:

@@ -165,3 +165,35 @@ def test_settings_are_lines_of_text(terminal: Terminal) -> None:
     screen = terminal.run("%glm config")
     assert re.search(r"^model +glm-4\.7-flash +default +Chat model", screen, re.M)
     assert "<table" not in screen
+
+
+def test_a_task_is_lines_of_progress_and_then_the_answer(
+    terminal: Terminal, server: GlmServer
+) -> None:
+    screen = terminal.run("%%glm --task\nHello")
+    task_id = server.requests[1].path.rpartition("/")[2]
+    lines = [re.sub(r"^\(\d+ s", "(N s", line) for line in screen.splitlines()]
+    assert lines[:4] == [
+        "(submitting)",
+        f"(N s · PROCESSING · 0 polls · task {task_id})",
+        f"(N s · PROCESSING · 1 poll · task {task_id})",
+        f"(N s · SUCCESS · 2 polls · task {task_id})",
+    ]
+    assert screen.count("Hello! 你好！I am GLM, 很高兴见到你。") == 1
+    assert task_id in terminal.run("%glm task")
+
+
+def test_ctrl_c_stops_the_waiting_for_a_task(terminal: Terminal, server: GlmServer) -> None:
+    server.script = Script(processing_polls=99)
+    terminal.type("%%glm --task\nHello")
+    terminal.child.expect_exact("0 polls")
+    terminal.child.sendintr()
+    screen = terminal.rest()
+    task_id = terminal.run("%glm task").splitlines()[-1].split()[0]
+    assert screen.endswith(
+        f"glm: stopped waiting; the task goes on, pick it up with %glm task {task_id}"
+    )
+    server.finish_tasks()
+    picked_up = terminal.run(f"%glm task {task_id}")
+    assert picked_up.count("Hello! 你好！I am GLM, 很高兴见到你。") == 1
+    assert "submitting" not in picked_up

@@ -42,13 +42,13 @@ def complete(text: str) -> list[str]:
 
 
 def test_options_are_completed() -> None:
-    assert complete("%%glm --t|") == ["--temperature", "--top-p", "--thinking"]
+    assert complete("%%glm --t|") == ["--temperature", "--top-p", "--thinking", "--task"]
     assert complete("%%glm -m glm-5 --web|") == ["--web-search"]
 
 
 def test_the_first_word_may_be_a_subcommand() -> None:
     assert complete("%%glm e|") == ["embed"]
-    assert complete("%glm |") == ["config", "help", "login"]
+    assert complete("%glm |") == ["check", "config", "help", "limits", "login", "models", "task"]
     assert "embed" not in complete("%%glm -m glm-5 |")
 
 
@@ -84,7 +84,7 @@ def test_values_are_completed_where_they_are_known(text: str, values: list[str])
 def test_the_names_of_settings_are_completed_with_their_equals_sign() -> None:
     assert complete("%glm config te|") == ["temperature="]
     assert complete("%glm config model=x sy|") == ["system="]
-    assert len(complete("%glm config |")) == 10
+    assert len(complete("%glm config |")) == 20
 
 
 def test_only_the_started_word_is_replaced() -> None:

@@ -9,16 +9,20 @@ from hypothesis import strategies as st
 
 from glm_magic.api.events import (
     ChunkParser,
+    ContentFiltered,
     Event,
+    Filtered,
     Finished,
     Identified,
     ReasoningDelta,
     Source,
     SourcesFound,
     TextDelta,
+    ToolCallDelta,
     Usage,
     UsageReported,
     parse_sources,
+    parse_tool_calls,
     parse_usage,
 )
 
@@ -95,18 +99,43 @@ def test_a_safety_stop_of_the_platform() -> None:
         '"content_filter":[{"role":"user","level":1}]}'
     )
     assert parse(json.loads(line)) == [
+        ContentFiltered((Filtered("user", 1),)),
         Identified("202408121950062bfd5bf951d24169", "glm-4-0520"),
         Finished("sensitive"),
     ]
 
 
-def test_a_tool_call_has_no_text() -> None:
+def test_a_tool_call_in_one_chunk_has_no_text() -> None:
     line = (
         '{"choices":[{"index":0,"finish_reason":"tool_calls","delta":{"role":"assistant",'
         '"content":null,"tool_calls":[{"id":"call_1","index":0,"type":"function",'
         '"function":{"name":"get_weather","arguments":"{}"}}]}}]}'
     )
-    assert parse(json.loads(line)) == [Finished("tool_calls")]
+    assert parse(json.loads(line)) == [
+        ToolCallDelta(0, "call_1", "get_weather", "{}"),
+        Finished("tool_calls"),
+    ]
+
+
+def test_a_tool_call_may_come_in_pieces() -> None:
+    first = {"id": "call_1", "index": 1, "function": {"name": "get_weather", "arguments": ""}}
+    later = {"index": 1, "function": {"arguments": '{"city":'}}
+    chunks = [{"choices": [{"delta": {"tool_calls": [call]}}]} for call in (first, later)]
+    assert parse(*chunks) == [
+        ToolCallDelta(1, "call_1", "get_weather", ""),
+        ToolCallDelta(1, "", "", '{"city":'),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [('{"a": 1}', '{"a": 1}'), ({"a": 1}, '{"a": 1}'), ({}, "{}"), (None, ""), ([1], "[1]")],
+)
+def test_the_arguments_of_a_tool_call_are_text_in_either_documents_form(
+    arguments: object, text: str
+) -> None:
+    (call,) = parse_tool_calls([{"function": {"name": "f", "arguments": arguments}}])
+    assert call == ToolCallDelta(0, "", "f", text)
 
 
 def test_a_whole_reply_is_one_chunk() -> None:
@@ -140,6 +169,14 @@ def test_sources_may_come_in_any_chunk() -> None:
     assert parse({"web_search": [entry]}) == [found]
     assert parse({"choices": [], "web_search": [entry]}) == [found]
     assert parse(text_chunk("a") | {"web_search": [entry]}) == [TextDelta("a"), found]
+
+
+@pytest.mark.parametrize("name", ["content_filter", "contentFilter"])
+def test_findings_of_the_safety_review_may_come_in_any_chunk(name: str) -> None:
+    found = ContentFiltered((Filtered("assistant", 0),))
+    entry = {"role": "assistant", "level": 0}
+    assert parse({name: [entry]}) == [found]
+    assert parse(text_chunk("a") | {name: [entry]}) == [found, TextDelta("a")]
 
 
 @pytest.mark.parametrize(
@@ -255,7 +292,8 @@ NAMES = st.sampled_from(
     """
     id model request_id choices delta message content reasoning_content reasoning finish_reason
     text usage prompt_tokens prompt_tokens_details completion_tokens_details cached_tokens
-    web_search refer title link
+    web_search refer title link tool_calls function name arguments index
+    content_filter role level
     """.split()  # noqa: SIM905 - easier to read
 )
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)

@@ -5,7 +5,8 @@ from importlib.resources import files
 
 import pytest
 
-from glm_magic.api.failures import Refusal, build_api_error, parse_refusal, shorten
+from glm_magic.api.events import Filtered
+from glm_magic.api.failures import Context, Refusal, build_api_error, parse_refusal, shorten
 from glm_magic.errors import ApiError, AuthError, ContentError, RateLimitError
 
 TABLE = files("glm_magic.api").joinpath("data", "error_codes.csv").read_text("utf-8")
@@ -16,7 +17,8 @@ KEY = "0123456789abcdef0123456789abcdef.AbCdEfGhIjKlMnOp"
 def build(
     code: str = "", message: str = "", *, status: int = 400, model: str = "glm-4.7"
 ) -> ApiError:
-    return build_api_error(Refusal(code, message), status=status, host="api.z.ai", model=model)
+    context = Context("api.z.ai", model)
+    return build_api_error(Refusal(code, message), context, status=status)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row["code"] for row in ROWS])
@@ -110,6 +112,15 @@ def test_the_servers_words_are_shown_where_they_tell_more() -> None:
     assert ': "您的限额将在 2026-05-11 21:02:26 重置。"; wait for the time it names' in str(error)
 
 
+def test_a_safety_refusal_says_what_was_found_where_and_how_bad() -> None:
+    found = (Filtered("user", 1), Filtered("history", 3))
+    error = build_api_error(Refusal("1301", "敏感", found), Context("api.z.ai", ""), status=400)
+    assert str(error) == (
+        "api.z.ai: the safety review refused the content in the prompt, level 1 and in the chat "
+        "before it, level 3 (0 is the worst, 3 the mildest) (HTTP 400, code 1301); rephrase it"
+    )
+
+
 @pytest.mark.parametrize(
     ("body", "refusal"),
     [
@@ -118,7 +129,7 @@ def test_the_servers_words_are_shown_where_they_tell_more() -> None:
         (
             '{"contentFilter":[{"level":1,"role":"user"}],"error":{"code":"1301","message":"敏感"}}'
             "".encode(),
-            Refusal("1301", "敏感"),
+            Refusal("1301", "敏感", (Filtered("user", 1),)),
         ),
         (b'{"code":500,"msg":"404 NOT_FOUND","success":false}', Refusal("500", "404 NOT_FOUND")),
         (b'{"status":404,"error":"Not Found","path":"/v4/x"}', Refusal("", "Not Found")),

@@ -23,7 +23,17 @@ MAY_IMPORT = {
     "api": ("errors", "secret"),
     "session": ("errors", "secret", "api"),
     "study": ("errors", "api", "session"),
-    "render": ("api.reply", "api.events", "session.settings", "study.embeddings"),
+    "render": (
+        "api.reply",
+        "api.events",
+        "api.catalog",
+        "api.check",
+        "api.limiter",
+        "api.tiers",
+        "session.settings",
+        "session.tasks",
+        "study.embeddings",
+    ),
     "local": ("api.http", "errors"),
 }
 

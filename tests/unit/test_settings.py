@@ -13,7 +13,7 @@ def refusal(**pairs: str) -> str:
     with pytest.raises(SettingsError) as caught:
         settings.assign(pairs)
     assert "\n" not in str(caught.value)
-    assert [row.origin for row in settings.rows()] == ["default"] * 10
+    assert [row.origin for row in settings.rows()] == ["default"] * 20
     return str(caught.value)
 
 
@@ -30,6 +30,16 @@ def test_every_setting_has_a_default_and_a_meaning() -> None:
         ("thinking", None, "default"),
         ("web_search", False, "default"),
         ("search_engine", "auto", "default"),
+        ("connect_timeout_s", 10.0, "default"),
+        ("first_byte_timeout_s", 120.0, "default"),
+        ("idle_timeout_s", 60.0, "default"),
+        ("total_timeout_s", None, "default"),
+        ("max_retries", 2, "default"),
+        ("retry_base_s", 0.5, "default"),
+        ("max_event_bytes", 67108864, "default"),
+        ("tier", "free", "default"),
+        ("concurrency", None, "default"),
+        ("auth", "key", "default"),
     ]
     assert all(row.help.endswith(".") for row in rows)
     assert GlmMagic.setting_names() == [row.name for row in rows]
@@ -56,6 +66,12 @@ def test_every_setting_has_a_default_and_a_meaning() -> None:
         ("web_search", "true", True),
         ("web_search", "0", False),
         ("search_engine", "search_pro", "search_pro"),
+        ("idle_timeout_s", "0.5", 0.5),
+        ("total_timeout_s", "None", None),
+        ("max_retries", "0", 0),
+        ("tier", "tier5", "tier5"),
+        ("concurrency", "3", 3),
+        ("auth", "jwt", "jwt"),
     ],
 )
 def test_a_setting_is_read_from_text(name: str, text: str, value: object) -> None:
@@ -94,6 +110,16 @@ def test_one_wrong_value_and_nothing_is_set(wrong: dict[str, str]) -> None:
         ("web_search", "perhaps"),
         ("model", ""),
         ("embedding_model", ""),
+        ("connect_timeout_s", "-1"),
+        ("first_byte_timeout_s", "inf"),
+        ("idle_timeout_s", "nan"),
+        ("total_timeout_s", "soon"),
+        ("max_retries", "-1"),
+        ("retry_base_s", "inf"),
+        ("max_event_bytes", "0"),
+        ("tier", "tier6"),
+        ("concurrency", "0"),
+        ("auth", "oauth"),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(name: str, text: str) -> None:

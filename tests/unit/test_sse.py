@@ -117,6 +117,13 @@ def test_an_event_of_many_small_lines_is_refused_too() -> None:
         list(SseDecoder(limit_bytes=10).feed(b"data:1\ndata:2\n"))
 
 
+def test_an_event_that_comes_whole_is_refused_too() -> None:
+    decoder = SseDecoder(limit_bytes=10)
+    assert [event.data for event in decoder.feed(b"data: 12\n\n")] == ["12"]
+    with pytest.raises(EventTooLarge):
+        list(decoder.feed(b"data: 12345\n\n"))
+
+
 def test_a_line_that_trickles_in_is_refused_at_the_limit() -> None:
     decoder = SseDecoder(limit_bytes=10)
     for _ in range(10):

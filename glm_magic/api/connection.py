@@ -1,0 +1,303 @@
+"""One endpoint over HTTP: a request out, a response in, and every failure a named one.
+
+No error of the HTTP library leaves this room.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import time
+from collections.abc import Mapping
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from glm_magic.api import http
+from glm_magic.api.bounds import Bounds
+from glm_magic.api.endpoints import Endpoint
+from glm_magic.api.failures import (
+    Context,
+    Refusal,
+    build_api_error,
+    parse_error_object,
+    parse_refusal,
+)
+from glm_magic.api.retry import retry_wait_s
+from glm_magic.api.token import AuthStyle, authorization
+from glm_magic.errors import ApiError, ConnectError, GlmError, SettingsError
+from glm_magic.secret import Secret
+
+# An error body is a few hundred bytes. A server that sends more, or drips, is not waited for.
+_ERROR_BODY_LIMIT_BYTES = 64 * 1024
+_ERROR_BODY_TIMEOUT_S = 1.5
+# A body that is one JSON object: 64 vectors of 2048 numbers have about 3 MB.
+JSON_LIMIT_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One HTTP request.
+
+    Attributes:
+        path: behind the base URL, such as "/chat/completions".
+        body: sent as JSON with POST; None is a GET.
+        model: what the request is for, to tell an error with.
+        private: the texts in it, which no error may repeat.
+    """
+
+    path: str
+    body: Mapping[str, Any] | None = None
+    model: str = ""
+    private: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """When the server last answered: by its Date header, "" without one, and by the clock here."""
+
+    date: str
+    at_s: float
+
+
+@dataclass(slots=True)
+class Connection:
+    """An endpoint with a key; to be used on one event loop.
+
+    Attributes:
+        endpoint: where requests go.
+        key: sent in the Authorization header to that endpoint only; None sends none.
+        bounds: how long and how much.
+        transport: how bytes travel; None is the network.
+        auth: the key itself, or a token signed with it.
+        sent: how many requests went out so far, each try counted.
+        answered: the last response, of whatever status; None when there was none yet.
+    """
+
+    endpoint: Endpoint
+    key: Secret | None = None
+    bounds: Bounds = field(default_factory=Bounds)
+    transport: http.AsyncBaseTransport | None = None
+    auth: AuthStyle = "key"
+    sent: int = 0
+    answered: Answered | None = None
+    _opened: http.AsyncClient | None = None
+
+    async def send(self, call: Call) -> http.Response:
+        """Send `call` and return the response with its body still to be read.
+
+        Raises:
+            ConnectError: no response, or a redirect (never followed: the key and the prompt
+                are for this host).
+            ApiError: any status but 200.
+        """
+        request = self._request(call)
+        self.sent += 1
+        try:
+            async with asyncio.timeout(self.bounds.first_byte_timeout_s):
+                response = await self._client().send(request, stream=True)
+        except TimeoutError as error:
+            raise self._no_answer() from error
+        except (http.TransportError, UnicodeError) as error:  # the second from IDNA names
+            raise self._connect_error(error) from error
+        self.answered = Answered(response.headers.get("date", ""), time.time())
+        if response.status_code != 200:
+            raise await self._refused(response, call)
+        return response
+
+    async def fetch(self, call: Call) -> Any:
+        """Send `call` and return the JSON of the response.
+
+        Raises:
+            ConnectError: as `send`, or the body is not JSON or breaks off.
+            ApiError: as `send`, or the body says so with HTTP 200.
+        """
+        content = await self.read(call)
+        self.check_error(content, call)
+        return content
+
+    async def read(self, call: Call) -> Any:
+        """As `fetch`, but an error in a body with HTTP 200 is left to the caller."""
+        response = await self.send(call)
+        async with aclosing(response):
+            body = await self._read_all(response)
+        try:
+            return json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise ConnectError(
+                f"{self.endpoint.host} answered with something that is not JSON; "
+                "check `%glm config endpoint`"
+            ) from error
+
+    async def fetch_patiently(self, call: Call) -> Any:
+        """As `fetch`, tried again within the bounds where that may help."""
+        tries = 0
+        while True:
+            try:
+                return await self.fetch(call)
+            except GlmError as error:
+                wait_s = retry_wait_s(error, tries, self.bounds)
+                if wait_s is None:
+                    raise
+            tries += 1
+            await asyncio.sleep(wait_s)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        if self._opened is not None:
+            opened, self._opened = self._opened, None
+            await opened.aclose()
+
+    def check_error(self, content: object, call: Call, *, is_error: bool = False) -> None:
+        """Raise the ApiError that a body or event with HTTP 200 holds, if it holds one.
+
+        Args:
+            is_error: the server calls it an error, whatever its shape.
+        """
+        if isinstance(content, dict) and (content.get("error") or is_error):
+            raise self.api_error(parse_error_object(content), call, status=200)
+
+    def api_error(
+        self,
+        refusal: Refusal,
+        call: Call,
+        *,
+        status: int,
+        headers: Mapping[str, str] | None = None,
+    ) -> ApiError:
+        """Return the error for a refusal of `call`."""
+        return build_api_error(refusal, self.context(call, headers), status=status)
+
+    def context(self, call: Call, headers: Mapping[str, str] | None = None) -> Context:
+        """Return what an error of `call` is told with."""
+        key = self.key.reveal() if self.key is not None else ""
+        private = (key, *call.private)
+        return Context(self.endpoint.host, call.model, private, headers or {})
+
+    def _request(self, call: Call) -> http.Request:
+        method = "GET" if call.body is None else "POST"
+        content = None if call.body is None else _dump_json(call.body)
+        try:
+            return self._client().build_request(
+                method, self.endpoint.base_url + call.path, content=content, headers=self._headers()
+            )
+        except (http.InvalidURL, UnicodeError) as error:
+            raise SettingsError(
+                "the endpoint is no valid URL; check `%glm config endpoint`"
+            ) from error
+
+    def _client(self) -> http.AsyncClient:
+        if self._opened is None:
+            # Reads are limited by `Watch`, which tells the first byte from those after it.
+            timeout = http.Timeout(None, connect=self.bounds.connect_timeout_s)
+            try:
+                self._opened = http.AsyncClient(transport=self.transport, timeout=timeout)
+            except (http.InvalidURL, ValueError) as error:
+                raise SettingsError(
+                    "the proxy in HTTP_PROXY, HTTPS_PROXY or ALL_PROXY is not usable"
+                ) from error
+        return self._opened
+
+    def _headers(self) -> dict[str, str]:
+        headers = {
+            "Content-Type": "application/json; charset=UTF-8",
+            "Accept": "text/event-stream, application/json",
+            "Accept-Encoding": "identity",
+            # Z.ai chooses the language of its messages by this.
+            "Accept-Language": "en-US,en",
+            "User-Agent": "glm-magic",
+        }
+        if self.key:
+            headers["Authorization"] = authorization(self.key, self.auth)
+        return headers
+
+    async def _refused(self, response: http.Response, call: Call) -> GlmError:
+        async with aclosing(response):
+            if response.is_redirect:
+                return self._redirect_error(response)
+            body = await _read_error_body(response)
+        status, headers = response.status_code, response.headers
+        return self.api_error(parse_refusal(body), call, status=status, headers=headers)
+
+    def _no_answer(self) -> ConnectError:
+        limit_s = self.bounds.first_byte_timeout_s
+        return ConnectError(
+            f"{self.endpoint.host}: no answer within {limit_s:g} s; try again later, or raise "
+            "first_byte_timeout_s"
+        )
+
+    def _connect_error(self, error: Exception) -> ConnectError:
+        """Only what failed before the server can have begun to work is tried again."""
+        name = type(error).__name__
+        if _is_untrusted(error):
+            return ConnectError(
+                f"{self.endpoint.host}: its TLS certificate is not trusted here; "
+                "set SSL_CERT_FILE if it is your own server"
+            )
+        what = _CONNECT_FAILURES.get(name, "the connection broke before an answer came; try again")
+        what = what.format(limit_s=self.bounds.connect_timeout_s)
+        return ConnectError(f"{self.endpoint.host}: {what}", retryable=name in _RETRIED)
+
+    def _redirect_error(self, response: http.Response) -> ConnectError:
+        host = self.endpoint.host
+        try:
+            target = http.parse_host(response.headers.get("location", "")) or "another address"
+        except (http.InvalidURL, UnicodeError):
+            target = "an address that is not valid"
+        return ConnectError(
+            f"{host} sends on to {target}, which is never followed: your key and prompt are for "
+            f"{host}; set the right endpoint"
+        )
+
+    async def _read_all(self, response: http.Response) -> bytes:
+        body = bytearray()
+        host = self.endpoint.host
+        try:
+            async with asyncio.timeout(self.bounds.first_byte_timeout_s):
+                async for data in response.aiter_bytes():
+                    body += data
+                    if len(body) > JSON_LIMIT_BYTES:
+                        raise ConnectError(f"{host} sent over {JSON_LIMIT_BYTES} bytes")
+        except TimeoutError as error:
+            raise self._no_answer() from error
+        except http.HTTPError as error:
+            raise ConnectError(f"{host}: the connection broke in mid-answer; try again") from error
+        return bytes(body)
+
+
+# What to say by the name of the HTTP library's error.
+_CONNECT_FAILURES = {
+    "ConnectTimeout": "no connection within {limit_s:g} s; check the network",
+    "ConnectError": "cannot be reached; check `%glm config endpoint` and the network",
+    "ProxyError": "the proxy refused; check HTTPS_PROXY and NO_PROXY",
+    "UnsupportedProtocol": "a redirect or proxy with a scheme that is not http; check the endpoint",
+}
+_RETRIED = frozenset(
+    {"ConnectTimeout", "ConnectError", "ReadError", "WriteError", "RemoteProtocolError"}
+)
+
+
+def _is_untrusted(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+async def _read_error_body(response: http.Response) -> bytes:
+    """What comes within the bounds of size and time; a broken body counts as its part."""
+    body = bytearray()
+    with suppress(TimeoutError, http.HTTPError):
+        async with asyncio.timeout(_ERROR_BODY_TIMEOUT_S):
+            async for data in response.aiter_bytes():
+                body += data
+                if len(body) > _ERROR_BODY_LIMIT_BYTES:
+                    break
+    return bytes(body[:_ERROR_BODY_LIMIT_BYTES])
+
+
+def _dump_json(body: Mapping[str, Any]) -> bytes:
+    # A lone half of a surrogate pair has no UTF-8; a pasted prompt may hold one.
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

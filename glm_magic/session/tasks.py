@@ -1,0 +1,75 @@
+"""The asynchronous tasks that this session has submitted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from glm_magic.api.endpoints import Endpoint
+from glm_magic.api.failures import format_wait
+from glm_magic.api.requests import ChatRequest
+from glm_magic.api.tasks import Task
+
+
+@dataclass(frozen=True, slots=True)
+class KeptTask:
+    """A task with what it was made of.
+
+    Attributes:
+        task: as the server last told of it.
+        endpoint: where it was submitted; only there it is known.
+        submitted_at_s: by the session's clock.
+    """
+
+    task: Task
+    request: ChatRequest
+    endpoint: Endpoint
+    submitted_at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """One row of `%glm task`, as the server and the user wrote it: nothing is cleaned here."""
+
+    id: str
+    model: str
+    status: str
+    age: str
+    prompt: str
+
+
+class Tasks:
+    """What a session remembers of its tasks, in the order they were submitted.
+
+    Args:
+        clock: seconds, for their ages.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._kept: dict[str, KeptTask] = {}
+
+    def remember(self, task: Task, request: ChatRequest, endpoint: Endpoint) -> None:
+        """Keep a task that was just submitted."""
+        self._kept[task.id] = KeptTask(task, request, endpoint, self._clock())
+
+    def update(self, task: Task) -> None:
+        """Note how a task stands now; one of another session is not kept."""
+        if kept := self._kept.get(task.id):
+            self._kept[task.id] = replace(kept, task=task)
+
+    def find(self, task_id: str) -> KeptTask | None:
+        """Return the task of this session with this id."""
+        return self._kept.get(task_id)
+
+    def rows(self) -> list[TaskRow]:
+        """Return a row for each task, the newest last."""
+        return [self._row(kept) for kept in self._kept.values()]
+
+    def _row(self, kept: KeptTask) -> TaskRow:
+        task, asked = kept.task, kept.request.model
+        answered = task.reply.model if task.reply and task.reply.asked_model else ""
+        model = f"{asked} → {answered}" if answered else asked
+        age = format_wait(max(0.0, self._clock() - kept.submitted_at_s))
+        return TaskRow(task.id, model, task.status, age, kept.request.messages[-1].content)
