@@ -110,7 +110,14 @@ def test_without_a_key_there_is_no_token(server: GlmServer) -> None:
 
 @pytest.mark.parametrize("style", ["key", "jwt"])
 @pytest.mark.parametrize(
-    "key", ["id.gold\nunder", "id.gold under\r\nx: y", " id.gold\tunder", "id.我的日记", "id.gold\x00under"]
+    "key",
+    [
+        "id.gold\nunder",
+        "id.gold under\r\nx: y",
+        " id.gold\tunder",
+        "id.我的日记",
+        "id.gold\x00under",
+    ],
 )
 def test_a_key_that_no_header_takes_is_one_line_and_not_shown(
     server: GlmServer, key: str, style: str
