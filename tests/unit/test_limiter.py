@@ -337,12 +337,12 @@ def test_a_request_refused_for_too_many_makes_the_client_ask_for_fewer(server: G
 
 def test_a_request_that_waits_for_its_next_try_holds_no_place(server: GlmServer) -> None:
     async def run() -> int:
-        async with AsyncClient(KEY, server.url, concurrency=1) as client:
-            async with client.stream(ASK) as stream:
-                async for event in stream:
-                    assert isinstance(event, Waiting)
-                    break
-                return client.limiter("glm-4.7").in_flight
+        client = AsyncClient(KEY, server.url, concurrency=1)
+        async with client, client.stream(ASK) as stream:
+            async for event in stream:
+                assert isinstance(event, Waiting)
+                break
+            return client.limiter("glm-4.7").in_flight
 
     server.script = Script(error=failure("1305", retry_after="100"))
     assert asyncio.run(run()) == 0

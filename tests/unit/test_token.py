@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import jwt
 import pytest
-from asking import KEY, assert_keeps_secrets, ask, error_of
+from asking import KEY, ask, assert_keeps_secrets, error_of
 from glm_server import GlmServer, check_authorization
 
 from glm_magic.api.token import authorization

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import pytest
@@ -194,7 +195,8 @@ def test_a_cancel_that_races_the_limit_stays_a_cancel(order: str) -> None:
             loop.call_at(loop.time() + 0.01, task.cancel)
         else:
             loop.call_at(loop.time() + 0.03, task.cancel)
-        time.sleep(0.05)  # both timers are due in the same turn of the loop
+        # Both timers are due in the same turn of the loop.
+        time.sleep(0.05)  # noqa: ASYNC251
         try:
             await task
         except asyncio.CancelledError:
@@ -225,10 +227,8 @@ def test_the_limit_holds_in_a_task_that_survived_a_cancel() -> None:
         task = asyncio.current_task()
         assert task is not None
         task.cancel()
-        try:
+        with suppress(asyncio.CancelledError):  # as code does that cleans up and goes on
             await asyncio.sleep(1)
-        except asyncio.CancelledError:
-            pass  # swallowed, as code does that cleans up and goes on
         return (await read_all(slowly(60), 0.02))[1]
 
     assert asyncio.run(run()) == "too slow"
