@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -15,14 +17,29 @@ _decode = json.JSONDecoder().raw_decode
 
 # The byte order mark and blanks that may stand before the first byte that tells what it is.
 _LEADING = b"\xef\xbb\xbf \t\r\n"
+# How a stream of server-sent events begins: with a comment or one of the four fields.
+_FIELD = re.compile(rb"(data|event|id|retry)?[:\r\n]")
+_TITLE = re.compile(r"<title[^>]*>([^<]*)", re.IGNORECASE)
+# So much of what is no reply is looked at, to say what it is.
+_LOOK_BYTES = 4000
 
 
 class Broken(Exception):
     """The body is no reply, or none any more; the message is a part of a sentence."""
 
 
-class WebPage(Broken):
-    """The body is a page of HTML."""
+class NotAReply(Exception):
+    """The body is something else.
+
+    Attributes:
+        what: "a web page" or "a text".
+        words: its title or its beginning, as the server sent them; "" for none.
+    """
+
+    def __init__(self, what: str, words: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.words = words
 
 
 class Body:
@@ -32,7 +49,7 @@ class Body:
 
     Args:
         max_event_bytes: the most one server-sent event may have.
-        check: raises for a JSON object that is an error, told whether the server said so.
+        check: raises for a JSON value that is an error, told whether it is one in any shape.
 
     Attributes:
         is_done: `[DONE]` came; what may follow is not for us.
@@ -47,7 +64,7 @@ class Body:
         self._decoder = SseDecoder(limit_bytes=max_event_bytes)
         self._parser = ChunkParser()
         self._whole: bytearray | None = None
-        self._is_known = False
+        self._start: bytes | None = b""  # until it is known what the body is
 
     @property
     def is_complete(self) -> bool:
@@ -55,12 +72,16 @@ class Body:
         return self.is_done or self._parser.is_finished
 
     def feed(self, data: bytes) -> list[Event]:
-        """Return the events that `data` completes; what is wrong after them is in `error`."""
-        if not self._is_known and (start := data.lstrip(_LEADING)):
-            self._is_known = True
-            self._tell(start)
+        """Return the events that `data` completes; what is wrong after them is in `error`.
+
+        Raises:
+            Broken: one JSON object that is too large.
+            NotAReply: a page of HTML.
+        """
         if self._whole is not None:
             self._grow(data)
+            return []
+        if self._start is not None and self._is_json(self._start + data):
             return []
         events: list[Event] = []
         try:
@@ -73,6 +94,8 @@ class Body:
             self.error = Broken(f"cut off: {error}")
         except (Broken, GlmError) as error:
             self.error = error
+        if events:
+            self._start = None
         return events
 
     def close(self) -> list[Event]:
@@ -80,21 +103,37 @@ class Body:
 
         Raises:
             Broken: it ended before the reply did.
+            NotAReply: it was no stream.
+            GlmError: the one JSON object is an error.
         """
         events: list[Event] = []
         if self._whole is not None:
-            events += self._parser.parse(self._load(self._whole.decode("utf-8-sig", "replace")))
+            content = self._load(self._whole.decode("utf-8", "replace"))
+            if not content.get("choices"):
+                self._check(content, True)
+            events += self._parser.parse(content)
             self.is_done = True
         if not self.is_complete:
+            if self._start:
+                raise NotAReply("a text", self._start.decode("utf-8", "replace"))
             raise Broken("cut off: the server closed the stream before the end")
         return events + list(self._parser.finish())
 
-    def _tell(self, start: bytes) -> None:
-        """What begins with a brace is one JSON reply; with `<`, a web page."""
+    def _is_json(self, start: bytes) -> bool:
+        """Tell by its beginning what the body is; of JSON keep it.
+
+        A brace is one JSON reply, `<` a web page, a field a stream; the rest is known at the
+        end only, since a stream may have lines without a meaning.
+        """
+        start = start.lstrip(_LEADING)
         if start.startswith(b"<"):
-            raise WebPage
+            title = _TITLE.search(start[:_LOOK_BYTES].decode("utf-8", "replace"))
+            raise NotAReply("a web page", html.unescape(title[1]) if title else "")
         if start.startswith(b"{"):
-            self._whole = bytearray()
+            self._whole = bytearray(start)
+            return True
+        self._start = None if _FIELD.match(start) else start[:_LOOK_BYTES]
+        return False
 
     def _grow(self, data: bytes) -> None:
         assert self._whole is not None
@@ -103,10 +142,13 @@ class Body:
             raise Broken(f"cut off: over {JSON_LIMIT_BYTES} bytes")
 
     def _load(self, data: str, is_error: bool = False) -> dict[str, Any]:
+        content: object
         try:
             content = _load_json(data)
         except (ValueError, RecursionError) as error:
-            raise Broken("cut off: the server sent something that is not JSON") from error
+            if not is_error:
+                raise Broken("cut off: the server sent something that is not JSON") from error
+            content = data
         if is_error or not isinstance(content, dict) or "error" in content:
             self._check(content, is_error)
         return content if isinstance(content, dict) else {}

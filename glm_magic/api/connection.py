@@ -23,7 +23,9 @@ from glm_magic.api.failures import (
     build_api_error,
     parse_error_object,
     parse_refusal,
+    shorten,
 )
+from glm_magic.api.proxies import check_proxy, describe_unusable_proxy, proxy_variable
 from glm_magic.api.retry import retry_wait_s
 from glm_magic.api.token import AuthStyle, authorization
 from glm_magic.errors import ApiError, ConnectError, GlmError, SettingsError
@@ -84,19 +86,24 @@ class Connection:
     answered: Answered | None = None
     _opened: http.AsyncClient | None = None
 
-    async def send(self, call: Call) -> http.Response:
+    async def send(self, call: Call, *, limit_s: float | None = None) -> http.Response:
         """Send `call` and return the response with its body still to be read.
+
+        Args:
+            limit_s: of the wait for the response; None is `first_byte_timeout_s`.
 
         Raises:
             ConnectError: no response, or a redirect (never followed: the key and the prompt
-                are for this host).
+                are for this host), or a body that cannot be unpacked.
             ApiError: any status but 200.
         """
         request = self._request(call)
         self.sent += 1
         try:
-            async with asyncio.timeout(self.bounds.first_byte_timeout_s):
-                response = await self._client().send(request, stream=True)
+            async with asyncio.timeout(
+                self.bounds.first_byte_timeout_s if limit_s is None else limit_s
+            ):
+                response = await self._transmit(request)
         except TimeoutError as error:
             raise self._no_answer() from error
         except (http.TransportError, UnicodeError) as error:  # the second from IDNA names
@@ -104,7 +111,28 @@ class Connection:
         self.answered = Answered(response.headers.get("date", ""), time.time())
         if response.status_code != 200:
             raise await self._refused(response, call)
+        if not _is_readable(response):
+            async with aclosing(response):
+                raise self._packed_error(response)
         return response
+
+    async def _transmit(self, request: http.Request) -> http.Response:
+        opened: list[Any] = []
+
+        async def note(name: str, info: Mapping[str, Any]) -> None:
+            if name == "connection.connect_tcp.complete":
+                opened.append(info["return_value"])
+
+        request.extensions["trace"] = note
+        try:
+            return await self._client().send(request, stream=True)
+        except asyncio.CancelledError:
+            # A cancel in the TLS handshake should close the socket; httpcore 1.0.9 does that for
+            # errors only (https://github.com/encode/httpcore/pull/443), and the event loop keeps
+            # it open until the server closes. May go when its `start_tls` closes on cancels too.
+            for stream in opened:
+                await stream.aclose()
+            raise
 
     async def fetch(self, call: Call) -> Any:
         """Send `call` and return the JSON of the response.
@@ -153,9 +181,9 @@ class Connection:
         """Raise the ApiError that a body or event with HTTP 200 holds, if it holds one.
 
         Args:
-            is_error: the server calls it an error, whatever its shape.
+            is_error: it is an error, whatever its shape.
         """
-        if isinstance(content, dict) and (content.get("error") or is_error):
+        if is_error or (isinstance(content, dict) and content.get("error")):
             raise self.api_error(parse_error_object(content), call, status=200)
 
     def api_error(
@@ -189,14 +217,22 @@ class Connection:
 
     def _client(self) -> http.AsyncClient:
         if self._opened is None:
+            if self.transport is None:
+                check_proxy(self.endpoint.base_url)
             # Reads are limited by `Watch`, which tells the first byte from those after it.
             timeout = http.Timeout(None, connect=self.bounds.connect_timeout_s)
+            # `Limiter` says how many; a second, lower limit would make requests wait unseen.
+            limits = http.Limits(max_connections=None, max_keepalive_connections=20)
             try:
-                self._opened = http.AsyncClient(transport=self.transport, timeout=timeout)
-            except (http.InvalidURL, ValueError) as error:
+                self._opened = http.AsyncClient(
+                    transport=self.transport, timeout=timeout, limits=limits
+                )
+            except OSError as error:
                 raise SettingsError(
-                    "the proxy in HTTP_PROXY, HTTPS_PROXY or ALL_PROXY is not usable"
+                    "SSL_CERT_FILE or SSL_CERT_DIR names no file or folder of certificates"
                 ) from error
+            except (http.InvalidURL, ValueError, ImportError) as error:
+                raise SettingsError(describe_unusable_proxy()) from error
         return self._opened
 
     def _headers(self) -> dict[str, str]:
@@ -216,7 +252,7 @@ class Connection:
         async with aclosing(response):
             if response.is_redirect:
                 return self._redirect_error(response)
-            body = await _read_error_body(response)
+            body = await _read_error_body(response) if _is_readable(response) else b""
         status, headers = response.status_code, response.headers
         return self.api_error(parse_refusal(body), call, status=status, headers=headers)
 
@@ -229,15 +265,22 @@ class Connection:
 
     def _connect_error(self, error: Exception) -> ConnectError:
         """Only what failed before the server can have begun to work is tried again."""
-        name = type(error).__name__
-        if _is_untrusted(error):
-            return ConnectError(
-                f"{self.endpoint.host}: its TLS certificate is not trusted here; "
-                "set SSL_CERT_FILE if it is your own server"
-            )
+        name, host = type(error).__name__, self.endpoint.host
+        if name != "ConnectTimeout" and (what := _tls_failure(error)):
+            return ConnectError(f"{host}: {what}")
         what = _CONNECT_FAILURES.get(name, "the connection broke before an answer came; try again")
-        what = what.format(limit_s=self.bounds.connect_timeout_s)
-        return ConnectError(f"{self.endpoint.host}: {what}", retryable=name in _RETRIED)
+        proxy = "" if self.transport else proxy_variable(self.endpoint.base_url)
+        if proxy:
+            what = _PROXY_FAILURES.get(name, what)
+        what = what.format(limit_s=self.bounds.connect_timeout_s, proxy=proxy)
+        return ConnectError(f"{host}: {what}", retryable=name in _RETRIED)
+
+    def _packed_error(self, response: http.Response) -> ConnectError:
+        kind = shorten(response.headers["content-encoding"])
+        return ConnectError(
+            f"{self.endpoint.host} answered in a compression that was not asked for ({kind}); "
+            "check `%glm config endpoint`"
+        )
 
     def _redirect_error(self, response: http.Response) -> ConnectError:
         host = self.endpoint.host
@@ -272,18 +315,50 @@ _CONNECT_FAILURES = {
     "ConnectError": "cannot be reached; check `%glm config endpoint` and the network",
     "ProxyError": "the proxy refused; check HTTPS_PROXY and NO_PROXY",
     "UnsupportedProtocol": "a redirect or proxy with a scheme that is not http; check the endpoint",
+    "UnicodeError": "is no name of a host; check `%glm config endpoint`",
+}
+# The same where a proxy of the environment is in use: it is what was tried.
+_PROXY_FAILURES = {
+    "ConnectTimeout": "no connection to the proxy in {proxy} within {limit_s:g} s; check it",
+    "ConnectError": "the proxy in {proxy} cannot be reached; check it and NO_PROXY",
+    "ProxyError": "the proxy in {proxy} refused; check it and NO_PROXY",
 }
 _RETRIED = frozenset(
     {"ConnectTimeout", "ConnectError", "ReadError", "WriteError", "RemoteProtocolError"}
 )
 
 
-def _is_untrusted(error: BaseException | None) -> bool:
+# What TLS says of a connection that breaks off, or that needs another read.
+_NO_TLS_FAILURES = (
+    ssl.SSLEOFError,
+    ssl.SSLZeroReturnError,
+    ssl.SSLWantReadError,
+    ssl.SSLWantWriteError,
+    ssl.SSLSyscallError,
+)
+
+
+def _tls_failure(error: BaseException | None) -> str:
+    """What is wrong with the TLS of the other side, in words; "" if nothing is."""
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
-            return True
+            return (
+                "its TLS certificate is not trusted here; "
+                "set SSL_CERT_FILE if it is your own server"
+            )
+        if isinstance(error, ssl.SSLError) and not isinstance(error, _NO_TLS_FAILURES):
+            return "cannot be reached by TLS; check that its address begins with https://"
         error = error.__cause__ or error.__context__
-    return False
+    return ""
+
+
+def _is_readable(response: http.Response) -> bool:
+    """Whether the body is packed once at most, and so that each flush can be unpacked.
+
+    A body packed twice could be a million times as large.
+    """
+    packing = response.headers.get("content-encoding", "").strip().lower()
+    return packing in ("", "identity", "gzip", "deflate")
 
 
 async def _read_error_body(response: http.Response) -> bytes:

@@ -68,8 +68,9 @@ def parse_refusal(body: bytes) -> Refusal:
     return parse_error_object(content) if isinstance(content, dict) else Refusal("", "")
 
 
-def parse_error_object(content: dict[str, Any]) -> Refusal:
-    """Return code and message of `{"error": {"code", "message"}}` and its kin."""
+def parse_error_object(value: object) -> Refusal:
+    """Return code and message of `{"error": {"code", "message"}}` and its kin, or of any JSON."""
+    content: dict[str, Any] = value if isinstance(value, dict) else {"error": value}
     error = content.get("error")
     if not isinstance(error, dict):
         error = {"message": error} | content

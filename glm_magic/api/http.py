@@ -15,6 +15,7 @@ from httpx import (
     DecodingError,
     HTTPError,
     InvalidURL,
+    Limits,
     MockTransport,
     Request,
     Response,
@@ -31,6 +32,7 @@ __all__ = [
     "DecodingError",
     "HTTPError",
     "InvalidURL",
+    "Limits",
     "MockTransport",
     "Request",
     "Response",
@@ -42,5 +44,5 @@ __all__ = [
 
 
 def parse_host(url: str) -> str:
-    """Return the host of `url`, "" if it has none; raises `InvalidURL`."""
-    return _URL(url).host
+    """Return the host of `url` in ASCII (`xn--`), "" if it has none; raises `InvalidURL`."""
+    return _URL(url).raw_host.decode("ascii")

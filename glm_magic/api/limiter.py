@@ -71,9 +71,12 @@ class Limiter:
         learned = f", down from {self.limit} after refusals" if self.now < self.limit else ""
         return f"{self._name} takes {self.now} at a time{learned}; waiting for a place"
 
-    def slot(self) -> Slot:
-        """Return an async context manager that holds one place."""
-        return Slot(self)
+    def slot(self, *, limit_s: float | None = None) -> Slot:
+        """Return an async context manager that holds one place.
+
+        Entering raises TimeoutError when none is free within `limit_s`.
+        """
+        return Slot(self, limit_s)
 
     async def acquire(self) -> None:
         """Take a place, after those who came before."""
@@ -112,11 +115,13 @@ class Limiter:
 class Slot:
     """One place of a limiter, held from entering to leaving."""
 
-    def __init__(self, limiter: Limiter) -> None:
+    def __init__(self, limiter: Limiter, limit_s: float | None) -> None:
         self._limiter = limiter
+        self._limit_s = limit_s
 
     async def __aenter__(self) -> Self:
-        await self._limiter.acquire()
+        async with asyncio.timeout(self._limit_s):
+            await self._limiter.acquire()
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, _: object) -> None:

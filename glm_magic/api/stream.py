@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from types import TracebackType
 from typing import Self
 
 from glm_magic.api import http
-from glm_magic.api.body import Body, Broken, WebPage
+from glm_magic.api.body import Body, Broken, NotAReply
 from glm_magic.api.connection import Call, Connection
 from glm_magic.api.events import Event, Waiting, in_words
+from glm_magic.api.failures import shorten
 from glm_magic.api.limiter import Limiter
 from glm_magic.api.reply import Reply, ReplyFold, State
 from glm_magic.api.requests import ChatRequest, build_chat
@@ -82,8 +84,7 @@ class ReplyStream:
 
     async def aclose(self) -> None:
         """Close the connection; the reply stays what it was."""
-        if self._iterator is not None:
-            await self._iterator.aclose()
+        await aiter(self).aclose()
         self._end("stopped")
 
     async def _iterate(self) -> AsyncGenerator[Event]:
@@ -104,15 +105,19 @@ class ReplyStream:
             self._end("stopped")
 
     def _end(self, state: State) -> None:
-        """Note how it ended; the first call decides."""
-        if self._ended is None:
-            self._ended, self._state = self._clock(), state
+        """Note how it ended; the first call decides, but the safety review comes before."""
+        if self._ended is not None:
+            return
+        if self._fold.start.finish_reason == "sensitive":
+            self._fold.withdraw()
+            state = "withdrawn"
+        self._ended, self._state = self._clock(), state
 
     def _ended_by(self, error: GlmError) -> GlmError:
         """The error as the user gets it: one that came in mid-reply carries the reply."""
-        if isinstance(error, ContentError) and self._fold.start.finish_reason == "sensitive":
+        if self._fold.start.finish_reason == "sensitive":
             self._end("withdrawn")
-            return error
+            return error if isinstance(error, ContentError) else self._withdrawn()
         has_begun = self._fold.start.first_token_s is not None
         self._end("cut off" if has_begun else "failed")
         if isinstance(error, StreamError) or (has_begun and isinstance(error, ApiError)):
@@ -120,16 +125,19 @@ class ReplyStream:
         return error
 
     def _check_reason(self) -> None:
-        """Raise where the reason to finish is no end: the text is withdrawn, or broke off."""
+        """Raise where the end is none: the text is withdrawn, broke off, or never was."""
         reason = self._fold.start.finish_reason
         if reason == "sensitive":
-            self._fold.withdraw()
-            found = in_words(self._fold.start.filtered)
-            host = self._connection.endpoint.host
-            text = f"{host}: the safety review withdrew the answer: unsafe content{found}; rephrase"
-            raise ContentError(text, status=200, code=reason)
+            raise self._withdrawn()
         if reason == "network_error":
             raise self._broken("the platform failed in mid-answer")
+        if reason is None and self._fold.start.first_token_s is None:
+            raise self._broken("the server ended the reply without an answer")
+
+    def _withdrawn(self) -> ContentError:
+        found, host = in_words(self._fold.start.filtered), self._connection.endpoint.host
+        text = f"{host}: the safety review withdrew the answer: unsafe content{found}; rephrase"
+        return ContentError(text, status=200, code="sensitive")
 
     async def _attempts(self) -> AsyncGenerator[list[Event]]:
         """The batches of the first try that is not to be tried again."""
@@ -140,9 +148,11 @@ class ReplyStream:
                     async for batch in batches:
                         yield batch
                 return
+            except TimeoutError as error:  # of the whole; the other limits say so themselves
+                raise self._out_of_time() from error
             except GlmError as error:
                 wait_s = None if self._began else retry_wait_s(error, tries, self._bounds)
-                if wait_s is None:
+                if wait_s is None or wait_s > self._total_left_s():
                     raise
                 tries += 1
                 # Less its advice, which is for one who has to run the cell again.
@@ -155,72 +165,111 @@ class ReplyStream:
         """Events as they come, in the batches that bytes arrive in."""
         if self._limiter.is_full:
             yield [Waiting(float("inf"), self._limiter.reason)]
-        async with self._limiter.slot() as slot:
-            response = await self._connection.send(self._call)
-            async with aclosing(response), aclosing(self._read(response)) as batches:
+        total_s = self._bounds.total_timeout_s
+        limit_s = None if total_s is None else self._left_s(total_s)
+        async with self._limiter.slot(limit_s=limit_s) as slot:
+            first_byte_by = _now_s() + self._bounds.first_byte_timeout_s
+            response = await self._send()
+            async with (
+                aclosing(response),
+                aclosing(self._read(response, first_byte_by)) as batches,
+            ):
                 async for batch in batches:
                     self._began = True
                     yield batch
             slot.succeeded()
 
-    async def _read(self, response: http.Response) -> AsyncGenerator[list[Event]]:
+    async def _send(self) -> http.Response:
+        limit_s = self._left_s(self._bounds.first_byte_timeout_s)
+        try:
+            return await self._connection.send(self._call, limit_s=limit_s)
+        except ConnectError as error:
+            if self._total_left_s() <= 0:
+                raise TimeoutError from error
+            raise
+
+    async def _read(
+        self, response: http.Response, first_byte_by: float
+    ) -> AsyncGenerator[list[Event]]:
         """The events of the body: of each server-sent event, or of the one JSON that it is."""
         encoded = "content-encoding" in response.headers
         pieces = aiter(response.aiter_bytes() if encoded else response.aiter_raw())
         body = Body(self._bounds.max_event_bytes, self._check)
-        watch, limit_s = Watch(), self._bounds.first_byte_timeout_s
+        watch, idle_s, end_by = Watch(), self._bounds.idle_timeout_s, math.inf
+        silent_s, limit_s = self._bounds.first_byte_timeout_s, first_byte_by - _now_s()
         try:
             while not body.is_done:
-                data = await watch.next(pieces, self._left(limit_s))
-                limit_s = self._bounds.idle_timeout_s
+                data = await watch.next(pieces, self._left_s(limit_s))
+                silent_s = limit_s = idle_s
                 if events := body.feed(data):
                     yield events
                 if body.error is not None:  # after the events that stood before it
                     raise body.error
+                if body.is_complete:  # what still comes does not put off the end
+                    end_by = min(end_by, _now_s() + idle_s)
+                    limit_s = end_by - _now_s()
             # Read to its end, the connection serves the next request too.
             await watch.next(pieces, _BODY_END_TIMEOUT_S)
         except StopAsyncIteration:
             pass
-        except WebPage as error:
-            raise self._web_page(response) from error
+        except NotAReply as error:
+            raise self._not_a_reply(error, response) from error
         except Broken as error:
             raise self._broken(str(error)) from error
         except TimeoutError as error:
             if not body.is_complete:
-                raise self._too_slow(limit_s) from error
-        except (http.TransportError, http.DecodingError) as error:
+                raise self._too_slow(silent_s) from error
+        except http.DecodingError as error:
+            if not body.is_complete:
+                raise self._broken("cut off: its compression is corrupt") from error
+        except http.TransportError as error:
             if not body.is_complete:
                 raise self._broken("cut off: the connection broke") from error
         finally:
             watch.close()
-        yield self._close(body)
+        yield self._close(body, response)
 
-    def _close(self, body: Body) -> list[Event]:
+    def _close(self, body: Body, response: http.Response) -> list[Event]:
         try:
             return body.close()
+        except NotAReply as error:
+            raise self._not_a_reply(error, response) from error
         except Broken as error:
             raise self._broken(str(error)) from error
 
     def _check(self, content: object, is_error: bool) -> None:
         self._connection.check_error(content, self._call, is_error=is_error)
 
-    def _web_page(self, response: http.Response) -> ConnectError:
-        kind = response.headers.get("content-type", "").partition(";")[0][:40]
+    def _not_a_reply(self, error: NotAReply, response: http.Response) -> ConnectError:
+        private = self._connection.context(self._call).private
+        kind = shorten(response.headers.get("content-type", "").partition(";")[0])
+        words = shorten(error.words, private)
+        quoted = f': "{words}"' if words else ""
         return ConnectError(
-            f"{self._connection.endpoint.host} answered with a web page ({kind}), not with a "
-            "reply; check `%glm config endpoint`"
+            f"{self._connection.endpoint.host} answered with {error.what} ({kind}), not with a "
+            f"reply{quoted}; check `%glm config endpoint`"
         )
 
-    def _left(self, limit_s: float) -> float:
-        """The limit of the next read: its own, or what is left of the whole."""
+    def _left_s(self, limit_s: float) -> float:
+        """A limit, or what is left of the whole time; raises TimeoutError when nothing is."""
+        if self._bounds.total_timeout_s is not None:
+            limit_s = min(limit_s, self._total_left_s())
+        if limit_s < 0:
+            raise TimeoutError
+        return limit_s
+
+    def _total_left_s(self) -> float:
         total_s = self._bounds.total_timeout_s
-        if total_s is None:
-            return limit_s
-        return max(0.0, min(limit_s, total_s - (self._clock() - self._started)))
+        return math.inf if total_s is None else total_s - (self._clock() - self._started)
+
+    def _out_of_time(self) -> ConnectError:
+        """The one line for the whole time being over before a response came."""
+        host, total_s = self._connection.endpoint.host, self._bounds.total_timeout_s
+        return ConnectError(f"{host}: no answer: over {total_s:g} s in all (total_timeout_s)")
 
     def _too_slow(self, limit_s: float) -> StreamError:
-        total_s = self._bounds.total_timeout_s
-        if total_s is not None and self._clock() - self._started >= total_s:
+        if self._total_left_s() <= 0:
+            total_s = self._bounds.total_timeout_s
             return self._broken(f"cut off: over {total_s:g} s in all (total_timeout_s)")
         return self._broken(f"cut off: silent for {limit_s:g} s")
 
@@ -228,3 +277,7 @@ class ReplyStream:
         """The one line for a reply that broke off."""
         host = self._connection.endpoint.host
         return StreamError(f"{host}: {what}; run the cell again", reply=self.reply)
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
