@@ -54,6 +54,8 @@ class ApiError(GlmError):
         code: business code of the platform, for example "1113"; "" when it sent none.
         retryable: whether the same request may do better later.
         retry_after_s: how long the server asks to wait; None when it does not say.
+        reset_at: when a limit of a plan resets, as the server wrote it ("2026-05-11 21:02:26",
+            in no stated time zone); "" when it does not say.
     """
 
     def __init__(
@@ -64,12 +66,14 @@ class ApiError(GlmError):
         code: str = "",
         retryable: bool = False,
         retry_after_s: float | None = None,
+        reset_at: str = "",
     ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.retryable = retryable
         self.retry_after_s = retry_after_s
+        self.reset_at = reset_at
 
 
 class AuthError(ApiError):

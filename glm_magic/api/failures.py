@@ -115,7 +115,18 @@ def build_api_error(refusal: Refusal, context: Context, *, status: int) -> ApiEr
         code=refusal.code,
         retryable=_is_retried(row, status, context.headers),
         retry_after_s=wait_s,
+        reset_at=_reset_at(refusal),
     )
+
+
+# As the message of a plan's limit ends: "... reset at 2026-05-11 21:02:26".
+_RESET_AT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?", re.ASCII)
+
+
+def _reset_at(refusal: Refusal) -> str:
+    row = _codes().get(refusal.code)
+    found = _RESET_AT.search(refusal.message) if row and row["retry"] == "wait" else None
+    return found[0] if found else ""
 
 
 def _is_retried(row: Mapping[str, str] | None, status: int, headers: Mapping[str, str]) -> bool:
@@ -140,6 +151,8 @@ def _label(refusal: Refusal, status: int, private: Sequence[str]) -> str:
 
 def _advice(refusal: Refusal, model: str) -> str:
     """What to do, where the request itself tells more than the table."""
+    if reset_at := _reset_at(refusal):
+        return f"wait until {reset_at}"
     if refusal.code != "1211":
         return ""
     near = nearest_model(model)

@@ -109,7 +109,9 @@ def test_an_empty_balance_says_that_the_key_may_be_for_another_site() -> None:
 
 def test_the_servers_words_are_shown_where_they_tell_more() -> None:
     error = build("1308", "您的限额将在 2026-05-11 21:02:26 重置。", status=429)
-    assert ': "您的限额将在 2026-05-11 21:02:26 重置。"; wait for the time it names' in str(error)
+    assert str(error).endswith(
+        ': "您的限额将在 2026-05-11 21:02:26 重置。"; wait until 2026-05-11 21:02:26'
+    )
 
 
 def test_a_safety_refusal_says_what_was_found_where_and_how_bad() -> None:
@@ -183,3 +185,16 @@ def test_long_words_of_a_server_are_cut() -> None:
 def test_what_a_server_echoes_of_the_request_is_not_shown(message: str, shown: str) -> None:
     private = ["", "hi", "short.key", "my secret plan\nis to leave", "我的密码是什么"]
     assert shorten(message, private) == shown
+
+
+def test_a_limit_that_resets_at_a_stated_time_says_until_when() -> None:
+    message = "Weekly limit reached, will reset at 2026-05-11 21:02:26"
+    context = Context("api.z.ai", "glm-5.3")
+    error = build_api_error(Refusal("1310", message), context, status=429)
+    assert (error.reset_at, error.retryable) == ("2026-05-11 21:02:26", False)
+    assert str(error).endswith("; wait until 2026-05-11 21:02:26")
+
+
+def test_a_time_in_any_other_refusal_is_no_reset() -> None:
+    refusal = Refusal("1210", "invalid since 2026-05-11 21:02:26")
+    assert build_api_error(refusal, Context("api.z.ai", "glm-5.3"), status=400).reset_at == ""
