@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glm_magic.render import markdown
+from glm_magic.render.clean import clean_text
 from glm_magic.render.links import parse_link
 from glm_magic.render.markdown import finished_length, render_markdown, render_plain
+from glm_magic.render.parser import parser
+from glm_magic.render.sanitizer import sanitizer
 
 PROJECT = Path(__file__).parents[2]
 
@@ -173,7 +175,7 @@ def test_the_second_wall_holds_alone() -> None:
         '<a href="javascript:x" name="n">b</a><a href="/hub">c</a><code class="language-py">d'
         '</code><code class="language-py evil">e</code></p><script>f</script>'
     )
-    assert markdown._sanitizer().clean(html) == (
+    assert sanitizer().clean(html) == (
         '<p>a<a>b</a><a>c</a><code class="language-py">d</code><code>e</code></p>'
     )
 
@@ -187,8 +189,7 @@ def test_importing_is_cheap() -> None:
 
 
 def unsanitized(text: str, links: dict[int, str]) -> str:
-    parser = markdown._markdown()
-    return str(parser.render(markdown.clean_text(text), {"links": links}))
+    return str(parser().render(clean_text(text), {"links": links}))
 
 
 ENGLAND = "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"

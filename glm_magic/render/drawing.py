@@ -1,0 +1,124 @@
+"""What the parser understood to HTML: each kind of token in its own way."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from glm_magic.render.clean import clean_line, clean_text
+from glm_magic.render.links import parse_link, render_link
+from glm_magic.render.tex import UNSAFE_TEX
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
+
+__all__ = ["LANGUAGE", "draw_text", "use_drawings"]
+
+LANGUAGE = re.compile(r"[A-Za-z0-9_+#-]{1,30}")
+
+# What plain text may hold that is not plain: a source's mark as GLM writes it, a TeX command, or
+# a dollar, which a typesetter would pair with the next.
+_MARK = re.compile(
+    r"\[ref_(?P<square>[0-9]{1,4})\]"
+    r"|【ref_(?P<lenticular>[0-9]{1,4})】"
+    r"|(?<![\w/.-])ref_(?P<bare>[0-9]{1,4})(?!\w)"
+    rf"|(?P<tex>{UNSAFE_TEX.pattern})"
+    r"|(?P<dollar>\$)"
+)
+
+
+def use_drawings(markdown: MarkdownIt) -> None:
+    """Let a parser draw what it understood with the functions of this module."""
+    for name, draw in _DRAWINGS.items():
+        markdown.add_render_rule(name, _adapted(draw))
+    markdown.add_render_rule("link_open", _link_rule)
+
+
+def _draw_text(token: Token, links: Mapping[int, str]) -> str:
+    return draw_text(token.content, links)
+
+
+def draw_text(text: str, links: Mapping[int, str] = {}) -> str:
+    """Return plain text as HTML: marks of sources as links, and nothing for a typesetter."""
+    # Cleaned again, since entities (`&#x202e;`) are resolved by now.
+    text = clean_text(text)
+    drawn, end = [], 0
+    for mark in _MARK.finditer(text):
+        drawn += [_escaped(text[end : mark.start()]), _drawn_mark(mark, links)]
+        end = mark.end()
+    return "".join(drawn) + _escaped(text[end:])
+
+
+def _drawn_mark(mark: re.Match[str], links: Mapping[int, str]) -> str:
+    # Typesetters skip code, and no formula of theirs reaches from one element into another.
+    if mark["tex"]:
+        return f"<code>{_escaped(mark[0])}</code>"
+    if mark["dollar"]:
+        return "<span>$</span>"
+    number = int(mark["square"] or mark["lenticular"] or mark["bare"])
+    link = parse_link(links.get(number, ""))
+    return render_link(f"[{number}]", link) if link else _escaped(mark[0])
+
+
+def _draw_formula(token: Token, links: Mapping[int, str]) -> str:
+    formula = _escaped(token.content)
+    return f"<code>{formula}</code>" if UNSAFE_TEX.search(token.content) else formula
+
+
+def _link_rule(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+    # Without `links`: an anchor inside an anchor would end the outer one.
+    label = renderer.render(tokens[index].children or [], options, {**env, "links": {}})
+    link = parse_link(str(tokens[index].attrs["href"]))
+    return render_link(label, link) if link else str(label)
+
+
+def _draw_image(token: Token, links: Mapping[int, str]) -> str:
+    link = parse_link(str(token.attrs["src"]))
+    words = ["[image:", clean_line(token.content), f"({link.host})" if link else ""]
+    return draw_text(" ".join(filter(None, words)) + "]")
+
+
+def _draw_fence(token: Token, links: Mapping[int, str]) -> str:
+    language = (token.info.split() or [""])[0]
+    kind = f' class="language-{language}"' if LANGUAGE.fullmatch(language) else ""
+    return f"<pre><code{kind}>{_escaped(token.content)}</code></pre>\n"
+
+
+def _draw_code(token: Token, links: Mapping[int, str]) -> str:
+    return f"<code>{_escaped(token.content)}</code>"
+
+
+def _draw_cell(token: Token, links: Mapping[int, str]) -> str:
+    align = str(token.attrs.get("style", "")).removeprefix("text-align:")
+    return f'<{token.tag} align="{align}">' if align else f"<{token.tag}>"
+
+
+def _escaped(text: str) -> str:
+    # Quotes stay, as in what the sanitizer writes. For text only, never for attributes.
+    return html.escape(text, quote=False)
+
+
+_Drawing = Callable[["Token", Mapping[int, str]], str]
+
+_DRAWINGS: dict[str, _Drawing] = {
+    "code_block": _draw_fence,
+    "code_inline": _draw_code,
+    "fence": _draw_fence,
+    "formula": _draw_formula,
+    "image": _draw_image,
+    "td_open": _draw_cell,
+    "text": _draw_text,
+    "th_open": _draw_cell,
+}
+
+
+def _adapted(draw: _Drawing) -> Callable[..., str]:
+    def rule(
+        renderer: object, tokens: Sequence[Token], index: int, options: object, env: Any
+    ) -> str:
+        return draw(tokens[index], env["links"])
+
+    return rule
