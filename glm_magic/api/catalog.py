@@ -113,6 +113,11 @@ def find_model(model: str) -> Model | None:
     return next((known for known in known_models() if known.id == model.lower()), None)
 
 
+def find_prices(model: str) -> tuple[Price, ...]:
+    """Return the prices of a model in every currency; its case does not matter."""
+    return _prices().get(model.lower(), ())
+
+
 def _parse_model(row: dict[str, str]) -> Model:
     return Model(
         id=row["id"],
@@ -205,6 +210,11 @@ def price_in(model: Model, currency: Currency) -> Model:
     unpriced = None if model.free else model.free
     free = all(price.is_free for price in prices) if prices else unpriced
     return replace(model, prices=prices, free=free)
+
+
+def billed_in(endpoint: Endpoint) -> Currency | None:
+    """Return the currency of what a request costs; None where a plan or nobody is billed."""
+    return currency_at(endpoint) if endpoint.name in ("bigmodel", "zai") else None
 
 
 def currency_at(endpoint: Endpoint) -> Currency:

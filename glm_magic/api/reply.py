@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from glm_magic.api.catalog import Currency
+from glm_magic.api.code import parse_code_blocks
+from glm_magic.api.cost import Cost, estimate_cost
 from glm_magic.api.events import (
     ContentFiltered,
     Event,
@@ -23,7 +27,11 @@ from glm_magic.api.events import (
 if TYPE_CHECKING:
     import pandas as pd
 
+Format = Literal["md", "text", "code", "json"]
 State = Literal["streaming", "complete", "stopped", "cut off", "withdrawn", "failed"]
+
+# A mark of a source as GLM writes it: [ref_1], 【ref_1】 or bare.
+_SOURCE_MARK = re.compile(r"(?<![\w/.-])ref_([0-9]{1,4})(?!\w)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +52,7 @@ class Reply:
         reasoning: what the model thought before it answered; "" if it told nothing.
         tool_calls: the calls of tools that it asks for.
         filtered: what the safety review found, if it said so.
-        cited: the sources of a web search as values, in the order of their numbers.
+        found: the sources of a web search as values, in the order of their numbers.
         usage: token counts; None when the server sent none (a stopped reply has none).
         model: the id that the server says answered, or was asked for if it says none.
         endpoint: the host it came from, or "local".
@@ -56,6 +64,8 @@ class Reply:
         state: "complete", or how else it ended: "stopped" by the user, "cut off" by the
             server or the network, "withdrawn" by the safety review (its text is gone),
             "failed" before anything came.
+        billed_in: the currency of a pay-as-you-go endpoint; None where nobody is billed by token.
+        format: how it is shown: as Markdown, plain text, its code, or JSON.
         asked_model: the model asked for, where an asynchronous task was silently answered by
             another; "" otherwise.
     """
@@ -64,7 +74,7 @@ class Reply:
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     filtered: tuple[Filtered, ...] = ()
-    cited: tuple[Source, ...] = ()
+    found: tuple[Source, ...] = ()
     usage: Usage | None = None
     model: str = ""
     endpoint: str = ""
@@ -74,6 +84,8 @@ class Reply:
     first_token_s: float | None = None
     state: State = "streaming"
     asked_model: str = ""
+    billed_in: Currency | None = None
+    format: Format = "md"
 
     def __str__(self) -> str:
         return self.text
@@ -87,15 +99,34 @@ class Reply:
         """The sources of a web search, one a row, indexed by their number from 1.
 
         Columns: title, link, site, date, snippet (all str; "" where the platform sent
-        nothing). No rows without a search.
+        nothing), cited (bool: whether the answer refers to it). No rows without a search.
         """
         # Not at the top: pandas takes a third of a second, and few replies have sources.
         import pandas as pd
 
-        rows = [(s.title, s.link, s.site, s.date, s.snippet) for s in self.cited]
-        index = pd.Index([s.number for s in self.cited], name="number", dtype="int64")
-        columns = ["title", "link", "site", "date", "snippet"]
-        return pd.DataFrame(rows, columns=columns, index=index, dtype="object")
+        cited = self.cited_numbers
+        rows = [(s.title, s.link, s.site, s.date, s.snippet, s.number in cited) for s in self.found]
+        index = pd.Index([s.number for s in self.found], name="number", dtype="int64")
+        columns = ["title", "link", "site", "date", "snippet", "cited"]
+        frame = pd.DataFrame(rows, columns=columns, index=index, dtype="object")
+        return frame.astype({"cited": "bool"})
+
+    @property
+    def cited_numbers(self) -> frozenset[int]:
+        """The numbers of the sources that the answer refers to, as in `[ref_3]`."""
+        return frozenset(int(number) for number in _SOURCE_MARK.findall(self.text))
+
+    @property
+    def code(self) -> str:
+        """The first code block of the answer, without its fence; "" if there is none."""
+        return next((block.code for block in parse_code_blocks(self.text)), "")
+
+    @property
+    def cost(self) -> Cost | None:
+        """What the tokens cost, by the price list; None where no price or count is known."""
+        if self.usage is None or self.billed_in is None:
+            return None
+        return estimate_cost(self.asked_model or self.model, self.usage, self.billed_in)
 
     @property
     def tokens_per_s(self) -> float | None:
@@ -134,7 +165,7 @@ class ReplyFold:
                 model = model or self.start.model
                 self.start = replace(self.start, request_id=request_id, model=model)
             case SourcesFound(sources):
-                self.start = replace(self.start, cited=merge_sources(self.start.cited, sources))
+                self.start = replace(self.start, found=merge_sources(self.start.found, sources))
             case UsageReported(usage):
                 self.start = replace(self.start, usage=usage)
             case ToolCallDelta(index):

@@ -11,6 +11,7 @@ from typing import Self
 
 from glm_magic.api import http
 from glm_magic.api.body import Body, Broken, NotAReply
+from glm_magic.api.catalog import billed_in
 from glm_magic.api.connection import Call, Connection
 from glm_magic.api.events import Event, Waiting, in_words
 from glm_magic.api.failures import shorten
@@ -56,7 +57,9 @@ class ReplyStream:
         self._started = clock()
         self._ended: float | None = None
         self._state: State = "streaming"
-        self._fold = ReplyFold(Reply(model=request.model, endpoint=connection.endpoint.host))
+        endpoint = connection.endpoint
+        start = Reply(model=request.model, endpoint=endpoint.host, billed_in=billed_in(endpoint))
+        self._fold = ReplyFold(start)
         self._began = False
         self._iterator: AsyncGenerator[Event] | None = None
 

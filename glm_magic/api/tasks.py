@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from glm_magic.api.catalog import billed_in
 from glm_magic.api.connection import Call, Connection
 from glm_magic.api.endpoints import Endpoint
 from glm_magic.api.events import ChunkParser, in_words, valid_unicode
@@ -143,7 +144,10 @@ async def fetch_task(
     content = await connection.read(call)
     if not _has_failed(content):
         connection.check_error(content, call)
-    return parse_task(content, connection.context(call), task_id=task_id)
+    task = parse_task(content, connection.context(call), task_id=task_id)
+    if task.reply is None:
+        return task
+    return replace(task, reply=replace(task.reply, billed_in=billed_in(connection.endpoint)))
 
 
 def _build_task(request: ChatRequest) -> dict[str, Any]:

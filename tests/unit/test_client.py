@@ -77,7 +77,7 @@ def test_reasoning_and_sources_come_along(server: GlmServer) -> None:
     reply = ask(server.url, replace(ASK, web_search=WebSearch())).reply
     assert reply.reasoning == "想想"
     assert reply.text == "答[ref_1]"
-    assert [source.link for source in reply.cited] == [
+    assert [source.link for source in reply.found] == [
         "https://example.org/stats/2024q1",
         "https://example.com/news/gdp-2024q1",
     ]

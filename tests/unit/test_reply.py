@@ -43,7 +43,7 @@ def test_a_reply_is_the_sum_of_its_events() -> None:
     assert folded.reply(state="complete", seconds=8.0) == Reply(
         text="你好",
         reasoning="hm",
-        cited=(FIRST,),
+        found=(FIRST,),
         usage=USAGE,
         model="glm-4.7",
         endpoint="local",
@@ -87,17 +87,24 @@ def test_a_repr_of_a_long_reply_is_short() -> None:
 
 
 def test_sources_are_a_table_indexed_by_their_number() -> None:
-    sources = Reply(cited=(FIRST, SECOND)).sources
-    assert list(sources.columns) == ["title", "link", "site", "date", "snippet"]
+    sources = Reply(text="GDP[ref_2] x_ref_1", found=(FIRST, SECOND)).sources
+    assert list(sources.columns) == ["title", "link", "site", "date", "snippet", "cited"]
     assert list(sources.index) == [1, 2]
     assert sources.index.name == "number"
-    assert list(sources.loc[1]) == ["一季度", "https://example.org/a", "示例", "2024-04-16", "GDP"]
-    assert list(sources.loc[2]) == ["Q1", "", "", "", ""]
+    assert list(sources.loc[1]) == [
+        "一季度",
+        "https://example.org/a",
+        "示例",
+        "2024-04-16",
+        "GDP",
+        False,
+    ]
+    assert list(sources.loc[2]) == ["Q1", "", "", "", "", True]
 
 
 def test_without_a_search_the_table_has_its_columns_and_no_rows() -> None:
     sources = Reply().sources
-    assert list(sources.columns) == ["title", "link", "site", "date", "snippet"]
+    assert list(sources.columns) == ["title", "link", "site", "date", "snippet", "cited"]
     assert len(sources) == 0
 
 

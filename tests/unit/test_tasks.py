@@ -123,7 +123,7 @@ def test_reasoning_sources_and_tool_calls_come_along() -> None:
     fields = {**SUCCESS, "choices": [{"message": message}], "web_search": list(SOURCES)}
     reply = reply_of(fields)
     assert (reply.text, reply.reasoning) == ("Yes[ref_1].", "Let me see.")
-    assert [source.number for source in reply.cited] == [1, 2]
+    assert [source.number for source in reply.found] == [1, 2]
     assert [call.name for call in reply.tool_calls] == ["f"]
 
 
