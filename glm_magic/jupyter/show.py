@@ -61,10 +61,14 @@ def new_view(
     return LiveView(title, on_stop, tip=tip)
 
 
-def reply_bundle(reply: Reply) -> Bundle:
-    """Return what a saved notebook keeps of a reply."""
-    note = model_note(reply.model, reply.endpoint)
-    return {"text/html": render_reply(reply, note=note), "text/plain": render_reply_plain(reply)}
+def reply_bundle(reply: Reply, answer: str | None = None) -> Bundle:
+    """Return what a saved notebook keeps of a reply.
+
+    Args:
+        answer: the answer as safe HTML, where it is rendered already.
+    """
+    page = render_reply(reply, note=model_note(reply.model, reply.endpoint), answer=answer)
+    return {"text/html": page, "text/plain": render_reply_plain(reply)}
 
 
 def model_note(model: str, host: str) -> str:

@@ -11,7 +11,7 @@ from glm_magic.api.events import Event, ReasoningDelta, TextDelta, Waiting
 from glm_magic.api.reply import Reply
 from glm_magic.jupyter.show import model_note
 from glm_magic.render.clean import clean_line, clean_text
-from glm_magic.render.reply import ending_line, header_line
+from glm_magic.render.footer import ending_line, footer_line, header_line
 from glm_magic.render.sources import render_sources_plain
 
 
@@ -56,7 +56,8 @@ class TerminalView:
     def finish(self, reply: Reply) -> None:
         """Print what belongs below the answer: how it ended, the sources, the counts."""
         self.paint()
-        below = (ending_line(reply), render_sources_plain(reply.cited), self._header(reply))
+        sources = render_sources_plain(reply.found, reply.cited_numbers)
+        below = (ending_line(reply), sources, self._header(reply), footer_line(reply))
         print("", *filter(None, below), sep="\n", file=self._out)
 
     def leave(self, line: str) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from glm_magic.api.check import STEPS, Finding, Verdict
 from glm_magic.render.clean import clean_line
+from glm_magic.render.frame import frame, muted
 from glm_magic.render.markdown import render_line
-from glm_magic.render.reply import frame, muted
 
 # Always beside the word, never instead of it.
 _SIGNS: dict[Verdict, str] = {

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from glm_magic.render.clean import clean_line, clean_text
+from glm_magic.render.code import draw_code_block
+from glm_magic.render.columns import is_short
 from glm_magic.render.links import parse_link, render_link
 from glm_magic.render.tex import UNSAFE_TEX
 
@@ -15,9 +17,7 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-__all__ = ["LANGUAGE", "draw_text", "use_drawings"]
-
-LANGUAGE = re.compile(r"[A-Za-z0-9_+#-]{1,30}")
+__all__ = ["draw_text", "use_drawings"]
 
 # What plain text may hold that is not plain: a source's mark as GLM writes it, a TeX command, or
 # a dollar, which a typesetter would pair with the next.
@@ -34,7 +34,8 @@ def use_drawings(markdown: MarkdownIt) -> None:
     """Let a parser draw what it understood with the functions of this module."""
     for name, draw in _DRAWINGS.items():
         markdown.add_render_rule(name, _adapted(draw))
-    markdown.add_render_rule("link_open", _link_rule)
+    for name, rule in _RULES.items():
+        markdown.add_render_rule(name, rule)
 
 
 def _draw_text(token: Token, links: Mapping[int, str]) -> str:
@@ -59,8 +60,10 @@ def _drawn_mark(mark: re.Match[str], links: Mapping[int, str]) -> str:
     if mark["dollar"]:
         return "<span>$</span>"
     number = int(mark["square"] or mark["lenticular"] or mark["bare"])
-    link = parse_link(links.get(number, ""))
-    return render_link(f"[{number}]", link) if link else _escaped(mark[0])
+    if number not in links:
+        return _escaped(mark[0])
+    link = parse_link(links[number])
+    return render_link(f"[{number}]", link) if link else f"[{number}]"
 
 
 def _draw_formula(token: Token, links: Mapping[int, str]) -> str:
@@ -81,19 +84,49 @@ def _draw_image(token: Token, links: Mapping[int, str]) -> str:
     return draw_text(" ".join(filter(None, words)) + "]")
 
 
-def _draw_fence(token: Token, links: Mapping[int, str]) -> str:
-    language = (token.info.split() or [""])[0]
-    kind = f' class="language-{language}"' if LANGUAGE.fullmatch(language) else ""
-    return f"<pre><code{kind}>{_escaped(token.content)}</code></pre>\n"
+def _fence_rule(
+    renderer: object, tokens: Sequence[Token], index: int, options: object, env: Any
+) -> str:
+    language = (tokens[index].info.split() or [""])[0]
+    return draw_code_block(tokens[index].content, language, coloured=env["coloured"])
 
 
 def _draw_code(token: Token, links: Mapping[int, str]) -> str:
     return f"<code>{_escaped(token.content)}</code>"
 
 
-def _draw_cell(token: Token, links: Mapping[int, str]) -> str:
+def _cell_rule(
+    renderer: object, tokens: Sequence[Token], index: int, options: object, env: object
+) -> str:
+    """Draw the head of a cell; a short one stays in a line, as Chinese would break anywhere."""
+    token = tokens[index]
+    scope = ' scope="col"' if token.tag == "th" else ""
     align = str(token.attrs.get("style", "")).removeprefix("text-align:")
-    return f'<{token.tag} align="{align}">' if align else f"<{token.tag}>"
+    align = f' align="{align}"' if align else ""
+    nowrap = ' nowrap=""' if is_short(tokens[index + 1].content) else ""
+    return f"<{token.tag}{scope}{align}{nowrap}>"
+
+
+def _draw_footnote_mark(token: Token, links: Mapping[int, str]) -> str:
+    return f"<sup>{draw_text(f'[{token.content}]')}</sup>"
+
+
+def _draw_footnote(token: Token, links: Mapping[int, str]) -> str:
+    """Draw the label of a footnote that begins with no paragraph to hold it."""
+    return "".join(f"<p>{_draw_footnote_mark(mark, links)}</p>\n" for mark in token.children or ())
+
+
+def _definition_rule(
+    renderer: object, tokens: Sequence[Token], index: int, options: object, env: Any
+) -> str:
+    """Draw a link reference that nothing refers to: as it was written."""
+    token = tokens[index]
+    used = token.meta["label"] in env["references"].used
+    return "" if used else f"<p>{draw_text(token.content.strip())}</p>\n"
+
+
+def _nothing(token: Token, links: Mapping[int, str]) -> str:
+    return ""
 
 
 def _escaped(text: str) -> str:
@@ -104,14 +137,24 @@ def _escaped(text: str) -> str:
 _Drawing = Callable[["Token", Mapping[int, str]], str]
 
 _DRAWINGS: dict[str, _Drawing] = {
-    "code_block": _draw_fence,
     "code_inline": _draw_code,
-    "fence": _draw_fence,
+    "footnote_mark": _draw_footnote_mark,
+    "footnote_reference_close": _nothing,
+    "footnote_reference_open": _draw_footnote,
     "formula": _draw_formula,
     "image": _draw_image,
-    "td_open": _draw_cell,
     "text": _draw_text,
-    "th_open": _draw_cell,
+}
+
+
+# What needs to know more than its own token and the links.
+_RULES: dict[str, Callable[..., str]] = {
+    "code_block": _fence_rule,
+    "definition": _definition_rule,
+    "fence": _fence_rule,
+    "link_open": _link_rule,
+    "td_open": _cell_rule,
+    "th_open": _cell_rule,
 }
 
 

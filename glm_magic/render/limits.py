@@ -9,8 +9,8 @@ from glm_magic.api.limiter import Places
 from glm_magic.api.tiers import FROM_CNY, TABLE_DATE, TIERS, Limits, Tier, concurrency_table
 from glm_magic.render.clean import clean_line
 from glm_magic.render.columns import align
+from glm_magic.render.frame import frame, muted
 from glm_magic.render.markdown import render_line
-from glm_magic.render.reply import frame, muted
 
 _LEARNED_HEAD = ("Model", "Limit", "Now", "In flight")
 _NAME_CHARACTERS = 60

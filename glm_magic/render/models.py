@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from glm_magic.api.catalog import Currency, Model, Price
 from glm_magic.render.clean import clean_line
 from glm_magic.render.columns import align
+from glm_magic.render.frame import frame, muted
 from glm_magic.render.markdown import render_line
-from glm_magic.render.reply import frame, muted
 
 # More rows are read by nobody; `-q` finds the others.
 _LIMIT_ROWS = 200

@@ -1,4 +1,4 @@
-"""The Markdown that we understand: CommonMark with tables and strikethrough, without raw HTML."""
+"""The Markdown that we understand: CommonMark and what models add to it, without raw HTML."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from glm_magic.render.blocks import NESTING_LIMIT, use_blocks
+from glm_magic.render.definitions import use_definitions
 from glm_magic.render.drawing import use_drawings
 from glm_magic.render.inlines import use_inlines
 from glm_magic.render.links import parse_link
@@ -17,8 +18,11 @@ __all__ = ["parser"]
 
 
 @cache
-def parser() -> MarkdownIt:
-    """Return the one parser; its render step wants `env["links"]`, URLs by number."""
+def parser(*, references: bool = True) -> MarkdownIt:
+    """Return the one parser, or its twin that leaves link references as they were written.
+
+    Its `env` holds "links", URLs by number, and "references", a `References`.
+    """
     from markdown_it import MarkdownIt
 
     class Markdown(MarkdownIt):
@@ -31,9 +35,9 @@ def parser() -> MarkdownIt:
 
     options = {"html": False, "linkify": False, "typographer": False, "maxNesting": NESTING_LIMIT}
     markdown = Markdown("js-default", options)
-    # References can blow 5 kB up to 1 MB, and one that comes late would change finished blocks.
-    markdown.disable(["reference", "html_block", "html_inline", "linkify"])
+    markdown.disable(["html_block", "html_inline", "linkify"])
     use_blocks(markdown)
     use_inlines(markdown)
+    use_definitions(markdown, references=references)
     use_drawings(markdown)
     return markdown

@@ -2,121 +2,115 @@
 
 from __future__ import annotations
 
-import re
+import json
+from collections.abc import Iterable
 
-from glm_magic.api.events import in_words
+from glm_magic.api.code import parse_code_blocks
 from glm_magic.api.reply import Reply
 from glm_magic.render.clean import clean_line, clean_text
-from glm_magic.render.markdown import render_line, render_markdown, render_plain
+from glm_magic.render.code import draw_code_block
+from glm_magic.render.footer import ending_line, footer_line, header_line
+from glm_magic.render.frame import frame, muted
+from glm_magic.render.growth import MarkdownGrowth
+from glm_magic.render.markdown import (
+    TEXT_LIMIT,
+    render_line,
+    render_markdown,
+    render_plain,
+    render_prose,
+)
 from glm_magic.render.sources import render_sources, render_sources_plain
 
-# The class gives JupyterLab's own type, tables and colours in every theme; the style holds
-# where a viewer keeps no classes. `contain` keeps whatever is inside from reaching out.
-_FRAME = '<div class="jp-RenderedHTMLCommon glm-reply" style="contain: content; overflow-x: auto">'
-# A grey that reads on white and on near-black.
-_MUTED = 'style="opacity: 0.75; font-size: 0.9em"'
-
-# Under this a speed says more of the network's buffers than of the model.
-_LEAST_S = 0.2
-
-_IN_WORDS = {
-    "length": "the token limit was reached",
-    "sensitive": "the safety review ended it",
-    "network_error": "the platform failed",
-    "model_context_window_exceeded": "the model's context is full",
-    "tool_calls": "it asks for a tool",
-}
+__all__ = ["render_answer", "render_reasoning", "render_reply", "render_reply_plain"]
 
 
-def frame(*parts: str) -> str:
-    """Return safe HTML parts in the frame that every output of ours has."""
-    return f"{_FRAME}{_TABLE_TAG.sub(_laid_out, ''.join(parts))}</div>"
-
-
-# JupyterLab sets tables of HTML outputs right-aligned and those of widgets in the middle,
-# whatever their `align` says; only a style on the tag itself is stronger. In safe HTML `<td` is
-# always a tag, since text has no `<`.
-_TABLE_TAG = re.compile(r'<(table|caption|t[dh])( scope="\w+")?(?: align="(\w+)")?>')
-
-
-def _laid_out(tag: re.Match[str]) -> str:
-    name, scope, align = tag[1], tag[2] or "", tag[3] or "left"
-    style = "margin-left: 0" if name == "table" else f"text-align: {align}"
-    return f'<{name}{scope} style="{style}">'
-
-
-def muted(html: str, tag: str = "div") -> str:
-    """Return safe HTML in small, quiet type."""
-    return f"<{tag} {_MUTED}>{html}</{tag}>" if html else ""
-
-
-def render_reply(reply: Reply, *, note: str = "") -> str:
-    """Return the whole reply as HTML: header, reasoning, answer, sources.
+def render_reply(reply: Reply, *, note: str = "", answer: str | None = None) -> str:
+    """Return the whole reply as HTML: header, reasoning, answer, sources, footer.
 
     Args:
         note: plain text to show with the model, such as what kind of model it is.
+        answer: what `render_answer` gave, where it is at hand.
     """
-    links = {source.number: source.link for source in reply.cited}
     return frame(
         muted(render_line(header_line(reply, note=note))),
         render_reasoning(reply.reasoning),
-        render_markdown(reply.text, links),
+        render_answer(reply) if answer is None else answer,
         _ending(reply),
-        render_sources(reply.cited),
+        render_sources(reply.found, reply.cited_numbers),
+        muted(f'<span role="status">{render_line(footer_line(reply))}</span>'),
     )
 
 
-def render_reasoning(reasoning: str, *, is_open: bool = False) -> str:
+def render_answer(reply: Reply, growth: MarkdownGrowth | None = None) -> str:
+    """Return the answer as HTML in the reply's format.
+
+    Args:
+        growth: what was rendered of it while it came, if anything was.
+    """
+    if reply.format == "code":
+        return _code(reply)
+    if reply.format == "json":
+        return _json(reply)
+    if reply.format == "text":
+        return render_plain(reply.text)
+    links = {source.number: source.link for source in reply.found}
+    whole = growth.whole(reply.text, links) if growth else render_markdown(reply.text, links)
+    return _giant_note(reply.text) + whole
+
+
+def _giant_note(text: str) -> str:
+    is_giant = len(text) > TEXT_LIMIT
+    return muted(f"shown as plain text: {len(text):,} characters") if is_giant else ""
+
+
+def _code(reply: Reply) -> str:
+    """The code blocks alone, the words around them folded; all of it where there are none."""
+    blocks = parse_code_blocks(reply.text) if len(reply.text) <= TEXT_LIMIT else ()
+    if not blocks:
+        return render_markdown(reply.text)
+    shown = "".join(draw_code_block(clean_text(block.code), block.language) for block in blocks)
+    return shown + _folded("The whole answer", render_markdown(reply.text))
+
+
+def _json(reply: Reply) -> str:
+    """The answer indented if it is JSON, fenced or not; as it came, with the reason, if not."""
+    try:
+        shown = json.dumps(parse_json(reply.text), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError) as error:
+        why = muted(render_line(f"not shown as JSON: {error}"))
+        return why + render_plain(reply.text)
+    return draw_code_block(clean_text(shown), "json")
+
+
+def parse_json(text: str) -> object:
+    """Return the JSON of an answer, alone or in its first fence.
+
+    Raises:
+        ValueError: it is none, or an object in it has one name twice.
+        RecursionError: it is nested too deep.
+    """
+    fenced = parse_code_blocks(text)
+    is_fenced = bool(fenced) and not text.lstrip().startswith(("{", "["))
+    content = fenced[0].code if is_fenced else text
+    return json.loads(content, object_pairs_hook=_object)
+
+
+def _object(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
+    names: dict[str, object] = {}
+    for name, value in pairs:
+        if name in names:
+            raise ValueError(f"the name {name!r} stands twice in an object")
+        names[name] = value
+    return names
+
+
+def render_reasoning(reasoning: str) -> str:
     """Return the reasoning as a section that folds; "" without any."""
-    if not reasoning.strip():
-        return ""
-    opened = " open" if is_open else ""
-    return f"<details{opened}><summary>Reasoning</summary>{render_plain(reasoning)}</details>"
+    return _folded("Reasoning", render_prose(reasoning)) if reasoning.strip() else ""
 
 
-def header_line(reply: Reply, *, note: str = "") -> str:
-    """Return model, endpoint, seconds, tokens and speed as one line of text."""
-    model = _substitution(reply) or reply.model
-    model = f"{model} ({note})" if note else model
-    parts = [model, reply.endpoint, f"{reply.seconds:.1f} s", _tokens(reply), _speed(reply)]
-    return " · ".join(filter(None, map(clean_line, parts)))
-
-
-def _substitution(reply: Reply) -> str:
-    asked = reply.asked_model
-    return f"asked for {asked}, answered by {reply.model}" if asked else ""
-
-
-def _tokens(reply: Reply) -> str:
-    usage = reply.usage
-    return f"{usage.prompt_tokens} + {usage.completion_tokens} tokens" if usage else ""
-
-
-def _speed(reply: Reply) -> str:
-    """Tokens a second; nothing for a reply too short to tell."""
-    lasted = reply.seconds - (reply.first_token_s or 0.0)
-    speed = reply.tokens_per_s
-    return f"{speed:.0f} tokens/s" if speed and lasted > _LEAST_S else ""
-
-
-def ending_line(reply: Reply) -> str:
-    """Return in words how the reply ended; "" when it simply ended."""
-    if reply.state == "failed":
-        return "no answer came"
-    if reply.state == "withdrawn":
-        return f"withdrawn by the safety review: unsafe content{in_words(reply.filtered)}"
-    if reply.state in ("stopped", "cut off"):
-        return f"{reply.state}: the answer is not complete"
-    if reply.finish_reason in (None, "stop"):
-        return "" if reply.text.strip() or reply.state == "streaming" else "the answer is empty"
-    words = _IN_WORDS.get(reply.finish_reason or "", clean_line(reply.finish_reason or ""))
-    return f"ended early: {words}" + _starved(reply)
-
-
-def _starved(reply: Reply) -> str:
-    if reply.finish_reason != "length" or reply.text.strip():
-        return ""
-    return "; reasoning used it up, raise --max-tokens or use --thinking off"
+def _folded(summary: str, html: str) -> str:
+    return f"<details><summary>{summary}</summary>{html}</details>"
 
 
 def _ending(reply: Reply) -> str:
@@ -127,11 +121,11 @@ def _ending(reply: Reply) -> str:
 def render_reply_plain(reply: Reply) -> str:
     """Return the reply as text: the answer, how it ended, the sources."""
     ending = ending_line(reply)
-    substitution = clean_line(_substitution(reply))
+    substitution = clean_line(header_line(reply)) if reply.asked_model else ""
     parts = (
         clean_text(reply.text).strip(),
         f"[{ending}]" if ending else "",
         f"[{substitution}]" if substitution else "",
-        render_sources_plain(reply.cited),
+        render_sources_plain(reply.found, reply.cited_numbers),
     )
     return "\n\n".join(filter(None, parts))

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from typing import TYPE_CHECKING
 
-from glm_magic.render.drawing import LANGUAGE
+from glm_magic.render.code import is_code_class
 
 if TYPE_CHECKING:
     from nh3 import Cleaner
 
 __all__ = ["sanitizer"]
 
-_LANGUAGE_CLASS = re.compile(rf"language-{LANGUAGE.pattern}")
-
-_INLINE_TAGS = {"a", "br", "code", "em", "s", "small", "span", "strong"}
+_INLINE_TAGS = {"a", "br", "code", "em", "s", "small", "span", "strong", "sup"}
 _BLOCK_TAGS = {"blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "ul"}
 _TABLE_TAGS = {"table", "tbody", "td", "th", "thead", "tr"}
 _ATTRIBUTES = {
     "a": {"href", "rel", "target"},
     "code": {"class"},
+    "li": {"class"},
     "ol": {"start"},
-    "td": {"align"},
-    "th": {"align"},
+    "pre": {"class"},
+    "span": {"class"},
+    "td": {"align", "nowrap"},
+    "th": {"align", "nowrap", "scope"},
 }
 
 
@@ -43,4 +43,8 @@ def sanitizer() -> Cleaner:
 
 
 def _kept_attribute(tag: str, name: str, value: str) -> str | None:
-    return None if name == "class" and not _LANGUAGE_CLASS.fullmatch(value) else value
+    return None if name == "class" and not _is_our_class(tag, value) else value
+
+
+def _is_our_class(tag: str, value: str) -> bool:
+    return value == "task-list-item" if tag == "li" else is_code_class(tag, value)

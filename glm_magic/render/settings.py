@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from glm_magic.render.clean import clean_line, escape
-from glm_magic.render.reply import frame
+from glm_magic.render.frame import frame
 from glm_magic.session.settings import Setting
 
 _HEAD = "".join(f'<th scope="col">{name}</th>' for name in ("Setting", "Value", "From", "Meaning"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from unicodedata import east_asian_width
 
 from glm_magic.render.clean import clean_line
+from glm_magic.render.frame import frame, muted
 from glm_magic.render.markdown import render_line
-from glm_magic.render.reply import frame, muted
 from glm_magic.study.embeddings import Embeddings
 
 # A table with more rows would be read by nobody; the numbers are in `.similarity`.

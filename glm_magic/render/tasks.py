@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from glm_magic.render.clean import clean_line
 from glm_magic.render.columns import align
+from glm_magic.render.frame import frame
 from glm_magic.render.markdown import render_line
-from glm_magic.render.reply import frame
 from glm_magic.session.tasks import TaskRow
 
 # The status is that of the last poll: listing asks nobody.

@@ -287,7 +287,8 @@ def test_sources_are_a_data_frame(kernel: Kernel, server: GlmServer) -> None:
     kernel.run("%%glm --web-search\nGDP?")
     kernel.run("frame = _.sources")
     assert kernel.value("type(frame).__name__") == "DataFrame"
-    assert kernel.value("list(frame.columns)") == ["title", "link", "site", "date", "snippet"]
+    columns = ["title", "link", "site", "date", "snippet", "cited"]
+    assert kernel.value("list(frame.columns)") == columns
     assert kernel.value("frame.index.tolist()") == [1, 2]
     assert kernel.value("frame.link[2]") == "https://example.com/news/gdp-2024q1"
 
@@ -295,7 +296,7 @@ def test_sources_are_a_data_frame(kernel: Kernel, server: GlmServer) -> None:
 def test_a_reply_without_a_search_has_no_sources(kernel: Kernel) -> None:
     cell = kernel.run("%%glm\nHello")
     assert "Sources" not in cell.html
-    assert kernel.value("_.sources.shape") == (0, 5)
+    assert kernel.value("_.sources.shape") == (0, 6)
 
 
 # -- settings ----------------------------------------------------------------------------------

@@ -76,7 +76,9 @@ def test_an_answer_is_printed_once_with_its_counts(terminal: Terminal) -> None:
     screen = terminal.run("%%glm\nHello")
     assert screen.count("Hello! 你好！I am GLM, 很高兴见到你。") == 1
     assert re.search(
-        r"^glm-4\.7-flash · 127\.0\.0\.1:\d+ · \d\.\d s · \d \+ 10 tokens", screen, re.M
+        r"^glm-4\.7-flash · 127\.0\.0\.1:\d+\n\d tokens in · 10 out · first token .* · finished$",
+        screen,
+        re.M,
     )
     assert "<" not in screen
 
@@ -130,8 +132,8 @@ def test_sources_are_a_numbered_list(terminal: Terminal, server: GlmServer) -> N
     server.script = Script(text=("It grew[ref_1].",), sources=SOURCES)
     screen = terminal.run("%%glm --web-search\nGDP")
     assert (
-        "[1] 一季度国民经济开局良好 · https://example.org/stats/2024q1 · 示例统计网 · 2024-04-16\n"
-        "[2] China's economy in the first quarter of 2024 · https://example.com/news/gdp-2024q1"
+        "[1] 一季度国民经济开局良好 · https://example.org/stats/2024q1 · 示例统计网 · 2024-04-16 · "
+        "cited\n[2] China's economy in the first quarter of 2024 · https://example.com/news/gdp-2024q1"
     ) in screen
 
 

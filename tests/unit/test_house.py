@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "session": ("errors", "secret", "api"),
     "study": ("errors", "api", "session"),
     "render": (
+        "api.code",
         "api.reply",
         "api.events",
         "api.catalog",

@@ -14,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glm_magic.render.clean import clean_text
+from glm_magic.render.definitions import References
+from glm_magic.render.growth import MarkdownGrowth, Step, finished_length
 from glm_magic.render.links import parse_link
-from glm_magic.render.markdown import finished_length, render_markdown, render_plain
+from glm_magic.render.markdown import render_markdown, render_plain
 from glm_magic.render.parser import parser
 from glm_magic.render.sanitizer import sanitizer
 
@@ -75,6 +77,17 @@ HOSTILE = [
     # references
     "[a]: javascript:alert(1)\n[a] [a][] [x][a]",
     "[a]: https://example.org/" + "u" * 100 + "\n\n" + "[a]" * 30,
+    '[a]: https://example.org "" onclick=x"\n[b]: https://b.org (<script>)\n\n[a] ![x][b] [b][]',
+    "![p][i]\n\n[i]: https://evil.example.org/p.png?data=x\n[i]: https://other.example.org/",
+    "[a]: <https://a@b.org>\n[b]: http://127.0.0.1/\n[c]: https://c.org/\u202e\n[a][b] [c]",
+    # footnotes and tasks
+    "x[^1] y[^<b>] z[^9]\n\n[^1]: <script>a</script>\n[^<b>]: ![x](https://e.org/x)\n[^3]: - b",
+    "[^" * 20 + "]\n\n[^a]: [^b]: [^c]: [^a]\n    > [^d]: x",
+    '- [ ] <img src=x>\n- [x] "onclick=x\n- [X] [ref_1]\n1. [ ]\n- [x]`a`',
+    # code in colours
+    "```html\n<script>alert(1)</script><img src=x onerror='a'>\n```",
+    "```js\nx = `</code></pre><script>${y}` // \u202e\n```\n```diff\n-<b>\n+</span>\n```",
+    "```bash\necho $HOME $$ $(rm -rf /) $'\\x1b'\n```\n```tex\n\\href{javascript:x}{y} $x$\n```",
     "[ref_1] [ref_2] [ref_3] [ref_9] 【ref_1】 ref_1 [ref_99999999999999999999]",
     # invisible text and terminals
     "\u202e[gpj.exe](https://evil.example.org/\u202e)\u2066x\u2069 &#x202e;y &#8238;z",
@@ -103,14 +116,38 @@ HOSTILE = [
     "|" + "a|" * 110 + "\n|" + "-|" * 110 + "\n|1|",
 ]
 
-BARE = {"blockquote", "br", "em", "hr", "li", "p", "pre", "s", "small", "span", "strong", "ul"}
+BARE = {
+    "blockquote",
+    "br",
+    "em",
+    "hr",
+    "li",
+    "p",
+    "pre",
+    "s",
+    "small",
+    "span",
+    "strong",
+    "sup",
+    "ul",
+}
 BARE |= {"h1", "h2", "h3", "h4", "h5", "h6", "table", "tbody", "thead", "tr"}
 ATTRIBUTES = {
     "a": {"href", "rel", "target"},
     "code": {"class"},
+    "li": {"class"},
     "ol": {"start"},
-    "td": {"align"},
-    "th": {"align"},
+    "pre": {"class"},
+    "span": {"class"},
+    "td": {"align", "nowrap"},
+    "th": {"align", "nowrap", "scope"},
+}
+# Our own words, and those of Pygments: one to three letters, sometimes with a number.
+CLASSES = {
+    "code": r"language-[\w+#.-]{1,30}",
+    "li": "task-list-item",
+    "pre": "highlight",
+    "span": r"[a-z]{1,3}1?2?",
 }
 
 
@@ -133,12 +170,12 @@ def assert_harmless(html: str) -> None:
             assert parse_link(element.attrib["href"]) is not None
             assert element.attrib["rel"] == "noopener noreferrer nofollow"
         if "class" in element.attrib:
-            assert re.fullmatch(r"language-[\w+#-]{1,30}", element.attrib["class"])
+            assert re.fullmatch(CLASSES[element.tag], element.attrib["class"])
 
 
 def assert_untypeset(html: str) -> None:
     """Assert that no command a typesetter must not see stands outside of code."""
-    for code in re.findall("<code>.*?</code>", html, re.DOTALL):
+    for code in re.findall("<code.*?</code>", html, re.DOTALL):
         html = html.replace(code, "")
     assert not re.search(r"\\(href|url|class|def|let|style|unicode|data|require|html)\b", html)
 
@@ -189,7 +226,8 @@ def test_importing_is_cheap() -> None:
 
 
 def unsanitized(text: str, links: dict[int, str]) -> str:
-    return str(parser().render(clean_text(text), {"links": links}))
+    env = {"links": links, "references": References(), "coloured": True}
+    return str(parser().render(clean_text(text), env))
 
 
 ENGLAND = "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
@@ -204,9 +242,34 @@ BENIGN = [
     ("a  \nb\\\nc\nd", "<p>a<br>\nb<br>\nc\nd</p>\n"),
     ("# A\n\n---\n\n> q", "<h1>A</h1>\n<hr>\n<blockquote>\n<p>q</p>\n</blockquote>\n"),
     ("~~a~~ `b < c`", "<p><s>a</s> <code>b &lt; c</code></p>\n"),
-    ("```c++\nif (a < b);\n```", '<pre><code class="language-c++">if (a &lt; b);\n</code></pre>\n'),
-    ("```{python}\n1\n```", "<pre><code>1\n</code></pre>\n"),
-    ("    four\n", "<pre><code>four\n</code></pre>\n"),
+    (
+        "```c++\nif (a < b);\n```",
+        '<pre class="highlight"><code class="language-c++"><span class="k">if</span> (a '
+        '<span class="o">&lt;</span> b);\n</code></pre>\n',
+    ),
+    (
+        "```brand-new\na < b\n```",
+        '<pre class="highlight"><code class="language-brand-new">a &lt; b\n</code></pre>\n',
+    ),
+    (
+        "- [ ] a\n- [x] **b**\n- [y] c",
+        (
+            '<ul>\n<li class="task-list-item">☐ a</li>\n<li class="task-list-item">☑ '
+            "<strong>b</strong></li>\n<li>[y] c</li>\n</ul>\n"
+        ),
+    ),
+    (
+        "a[^1] b[^2]\n\n[^1]: *Note*.\n",
+        "<p>a<sup>[1]</sup> b[^2]</p>\n<p><sup>[1]</sup> <em>Note</em>.</p>\n",
+    ),
+    (
+        "[a] [b][A] [c]\n\n[a]: https://a.example.org/x\n[d]: https://d.example.org\n",
+        f'<p><a href="https://a.example.org/x" {REL}>a</a> <small>(a.example.org)</small> '
+        f'<a href="https://a.example.org/x" {REL}>b</a> <small>(a.example.org)</small> [c]</p>\n'
+        "<p>[d]: https://d.example.org</p>\n",
+    ),
+    ("```{python}\n1\n```", '<pre class="highlight"><code>1\n</code></pre>\n'),
+    ("    four\n", '<pre class="highlight"><code>four\n</code></pre>\n'),
     (
         "- a\n  1. b\n  2. c\n- d",
         "<ul>\n<li>a\n<ol>\n<li>b</li>\n<li>c</li>\n</ol>\n</li>\n<li>d</li>\n</ul>\n",
@@ -214,8 +277,15 @@ BENIGN = [
     ("3. c\n\n4. d", '<ol start="3">\n<li>\n<p>c</p>\n</li>\n<li>\n<p>d</p>\n</li>\n</ol>\n'),
     (
         "| a | b |\n|---|--:|\n| 1 | x\\|y |",
-        '<table>\n<thead>\n<tr>\n<th>a</th>\n<th align="right">b</th>\n</tr>\n</thead>\n'
-        '<tbody>\n<tr>\n<td>1</td>\n<td align="right">x|y</td>\n</tr>\n</tbody>\n</table>\n',
+        '<table>\n<thead>\n<tr>\n<th scope="col" nowrap="">a</th>\n'
+        '<th scope="col" align="right" nowrap="">b</th>\n</tr>\n</thead>\n'
+        '<tbody>\n<tr>\n<td nowrap="">1</td>\n<td align="right" nowrap="">x|y</td>\n</tr>\n'
+        "</tbody>\n</table>\n",
+    ),
+    (
+        "|春耕备耕有序推进|春耕备耕有序推进了|\n|-|-|",
+        '<table>\n<thead>\n<tr>\n<th scope="col" nowrap="">春耕备耕有序推进</th>\n'
+        '<th scope="col">春耕备耕有序推进了</th>\n</tr>\n</thead>\n</table>\n',
     ),
     (
         "[docs](https://example.org/a?b=1&c=2)",
@@ -283,11 +353,13 @@ def test_a_mark_becomes_a_link_to_its_source(mark: str) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "text", ["[ref_2]", "[ref_9]", "ref_12345", "pref_1", "ref_1_a", "ref_1a", "x/ref_1"]
-)
+@pytest.mark.parametrize("text", ["[ref_9]", "ref_12345", "pref_1", "ref_1_a", "ref_1a", "x/ref_1"])
 def test_a_mark_without_a_good_source_stays(text: str) -> None:
     assert render_markdown(text, SOURCES) == f"<p>{text}</p>\n"
+
+
+def test_a_mark_of_a_source_without_a_good_link_is_its_number() -> None:
+    assert render_markdown("So [ref_2].", SOURCES) == "<p>So [2].</p>\n"
 
 
 def test_marks_in_code_and_links_stay() -> None:
@@ -334,7 +406,7 @@ def test_tex_that_does_more_than_typeset_is_shown_as_code(text: str, html: str) 
 
 def test_tex_is_code_in_cells_and_labels_too() -> None:
     html = render_markdown("| \\def |\n|--|\n| [\\let](https://a.example.org) |")
-    assert r"<th><code>\def</code></th>" in html
+    assert r'<th scope="col" nowrap=""><code>\def</code></th>' in html
     assert r"<code>\let</code></a>" in html
 
 
@@ -349,7 +421,7 @@ def test_a_table_of_too_many_columns_is_shown_as_it_was_written() -> None:
     table = f"|{'a|' * 101}\n|{'-|' * 101}\n|1|\n"
     assert (
         render_markdown(f"x\n\n{table}\ny")
-        == f"<p>x</p>\n<pre><code>{table}</code></pre>\n<p>y</p>\n"
+        == f'<p>x</p>\n<pre class="highlight"><code>{table}</code></pre>\n<p>y</p>\n'
     )
     assert render_markdown(
         table.replace("a|" * 101, "a|" * 100).replace("-|" * 101, "-|" * 100)
@@ -358,7 +430,19 @@ def test_a_table_of_too_many_columns_is_shown_as_it_was_written() -> None:
 
 def test_a_table_that_fills_up_its_rows_is_shown_as_it_was_written() -> None:
     table = f"|{'a|' * 90}\n|{'-|' * 90}\n" + "|1|\n" * 200
-    assert render_markdown(table) == f"<pre><code>{table}</code></pre>\n"
+    assert render_markdown(table) == f'<pre class="highlight"><code>{table}</code></pre>\n'
+
+
+def test_references_that_expand_out_of_all_proportion_stay_as_they_were_written() -> None:
+    text = f"[a]: https://example.org/{'u' * 3000}\n\n{'[a] ' * 40}"
+    assert "<a href" not in render_markdown(text)
+    assert text_of(render_markdown(text)).split() == text.split()
+    assert render_markdown(text[:-40]).count("<a href") == 30
+
+
+def test_the_same_reference_twice_holds_as_it_was_first_and_shows_the_other() -> None:
+    html = render_markdown("[a]: https://one.org/\n[a]: https://two.org/\n\n[a]\n")
+    assert text_of(html).split("\n") == ["[a]: https://two.org/", "a (one.org)", ""]
 
 
 def test_a_text_of_excessive_length_is_shown_plain() -> None:
@@ -369,8 +453,16 @@ def test_a_text_of_excessive_length_is_shown_plain() -> None:
 
 def test_plain_text_is_escaped_cleaned_and_wraps() -> None:
     assert render_plain("\n<b>\x1b[0m\r\n$x$") == (
-        '<pre style="white-space: pre-wrap; overflow-wrap: anywhere">\n\n&lt;b&gt;\n$x$</pre>'
+        '<pre style="margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; '
+        'word-break: normal">\n\n&lt;b&gt;\n$x$</pre>'
     )
+
+
+def test_long_plain_text_is_cut_into_blocks_that_a_browser_may_skip_and_loses_nothing() -> None:
+    text = "".join(f"line {n} & more\n" for n in range(5_000))
+    html = render_plain(text)
+    assert html.count("content-visibility: auto") == html.count("<pre") == 13
+    assert text_of(html) == text
 
 
 @pytest.mark.parametrize(
@@ -394,6 +486,10 @@ def test_plain_text_is_escaped_cleaned_and_wraps() -> None:
         ("|a|\n|-|\n|1|\n\nx\n", "|a|\n|-|\n|1|\n\n"),
         ("```\na\n\n# b\n", ""),
         ("```\na\n```\nb\n", "```\na\n```\n"),
+        ("x\n\n```\na\n```\n", "x\n\n```\na\n```\n"),
+        ("~~~~\na\n~~~\n", ""),
+        ("```\n```", ""),
+        ("- ```\n  a\n  ```\n", ""),
         ("$$\na\n- b\n", ""),
         ("a\n$$\nb\n$$\nc\n", "a\n$$\nb\n$$\n"),
         ("[a]: https://example.org\n\nb\n", "[a]: https://example.org\n\n"),
@@ -419,25 +515,40 @@ PIECES = st.one_of(
 
 @given(st.lists(PIECES, max_size=30).map("".join), st.lists(st.integers(1, 9), min_size=1))
 @settings(deadline=None, max_examples=400)
-def test_a_streamed_text_looks_like_the_whole_text(text: str, sizes: list[int]) -> None:
-    assert "".join(streamed(text, sizes)) == render_markdown(text, SOURCES)
+def test_the_final_render_is_that_of_the_whole_text_however_it_came(
+    text: str, sizes: list[int]
+) -> None:
+    growth, _ = grown(text, sizes)
+    assert growth.whole(text, SOURCES) == render_markdown(text, SOURCES)
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_a_streamed_hostile_text_looks_like_the_whole_text(text: str) -> None:
-    assert "".join(streamed(text, [1])) == render_markdown(text, SOURCES)
+def test_a_hostile_text_is_harmless_at_every_step_of_its_growth(text: str) -> None:
+    growth, steps = grown(text, [1])
+    for step in steps:
+        assert_harmless(step.finished)
+        assert_harmless(step.tail)
+        assert_untypeset(step.finished + step.tail)
+    assert growth.whole(text, SOURCES) == render_markdown(text, SOURCES)
 
 
-def streamed(text: str, sizes: list[int]) -> Iterator[str]:
-    """Render `text` as it arrives in pieces of `sizes`, taking what is finished off its front."""
-    waiting, start, turn = "", 0, 0
+def test_a_finished_block_is_rendered_once() -> None:
+    text = "one\n\ntwo\n\n- three\n- four\n\n```py\nfive\n```\nsix"
+    _, steps = grown(text, [1])
+    finished = [text_of(step.finished).strip() for step in steps if step.finished]
+    assert finished == ["one", "two", "three\nfour", "five"]
+    assert text_of(steps[-1].tail) == "six\n"
+
+
+def grown(text: str, sizes: list[int]) -> tuple[MarkdownGrowth, list[Step]]:
+    """Let `text` grow as it arrives in pieces of `sizes`; return the growth and its steps."""
+    growth, steps, start, turn = MarkdownGrowth(), [], 0, 0
     while start < len(text):
         size = sizes[turn % len(sizes)]
-        waiting, start, turn = waiting + text[start : start + size], start + size, turn + 1
-        cut = finished_length(waiting)
-        yield render_markdown(waiting[:cut], SOURCES)
-        waiting = waiting[cut:]
-    yield render_markdown(waiting, SOURCES)
+        growth.add(text[start : start + size])
+        start, turn = start + size, turn + 1
+        steps.append(growth.step())
+    return growth, steps
 
 
 @pytest.mark.parametrize(

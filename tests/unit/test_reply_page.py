@@ -1,6 +1,7 @@
 """A reply as a page and as text: what stands there, and that nothing hostile can act in it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import html5lib
@@ -9,14 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glm_magic.api.events import Source, Usage
-from glm_magic.api.reply import Reply
-from glm_magic.render.reply import (
-    ending_line,
-    header_line,
-    render_reasoning,
-    render_reply,
-    render_reply_plain,
-)
+from glm_magic.api.reply import Reply, State
+from glm_magic.render.footer import ending_line, footer_line, header_line
+from glm_magic.render.reply import render_reasoning, render_reply, render_reply_plain
 from glm_magic.render.settings import render_settings, render_settings_plain
 from glm_magic.render.sources import render_sources, render_sources_plain
 from glm_magic.session.settings import GlmMagic, Setting
@@ -28,7 +24,7 @@ SOURCE = Source(
 WHOLE = Reply(
     text="GDP 增长 **5.3%**[ref_1]。",
     reasoning="想 <b>一</b> 想",
-    cited=(SOURCE,),
+    found=(SOURCE,),
     usage=USAGE,
     model="glm-4.7",
     endpoint="api.z.ai",
@@ -38,8 +34,18 @@ WHOLE = Reply(
     state="complete",
 )
 TAGS = {"html", "head", "body", "div", "p", "em", "strong", "small", "code", "pre", "span", "a"}
-TAGS |= {"details", "summary", "table", "caption", "thead", "tbody", "tr", "th", "td"}
-ATTRIBUTES = {"class", "style", "scope", "href", "rel", "target", "title", "open"}
+TAGS |= {"br", "h1", "li", "ol", "sup", "ul"} | {
+    "details",
+    "summary",
+    "table",
+    "caption",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+}
+ATTRIBUTES = {"class", "style", "scope", "href", "rel", "target", "title", "open", "role"}
 
 
 def nodes(html: str) -> Iterator[Any]:
@@ -65,23 +71,86 @@ def cells(html: str) -> list[str]:
 # -- the header ----------------------------------------------------------------------------
 
 
-def test_the_header_says_model_endpoint_time_tokens_and_speed() -> None:
-    assert header_line(WHOLE) == "glm-4.7 · api.z.ai · 3.0 s · 12 + 100 tokens · 40 tokens/s"
+def test_the_header_says_model_and_endpoint() -> None:
+    assert header_line(WHOLE) == "glm-4.7 · api.z.ai"
 
 
 def test_the_header_leaves_out_what_is_not_known() -> None:
-    assert header_line(Reply(model="m", seconds=1.26)) == "m · 1.3 s"
+    assert header_line(Reply(model="m")) == "m"
 
 
 def test_a_note_stands_by_the_model() -> None:
     reply = Reply(model="tiny.gguf", endpoint="local")
-    assert header_line(reply, note="135M parameters") == (
-        "tiny.gguf (135M parameters) · local · 0.0 s"
-    )
+    assert header_line(reply, note="135M parameters") == "tiny.gguf (135M parameters) · local"
 
 
 def test_a_model_name_with_line_breaks_stays_in_the_line() -> None:
-    assert header_line(Reply(model="a\n\x1b[31mb", endpoint="x")) == "a b · x · 0.0 s"
+    assert header_line(Reply(model="a\n\x1b[31mb", endpoint="x")) == "a b · x"
+
+
+# -- the footer ----------------------------------------------------------------------------
+
+
+def test_the_footer_says_tokens_times_speed_cost_and_how_it_ended() -> None:
+    usage = Usage(1200, 800, 2000, cached_tokens=1000, reasoning_tokens=300)
+    reply = replace(WHOLE, usage=usage, billed_in="USD")
+    assert footer_line(reply) == (
+        "1,200 tokens in (1,000 cached) · 800 out (300 reasoning) · first token 0.54 s · "
+        "total 3.0 s · 320 tokens/s · about $0.002 without the search (prices of 2026-09) · "
+        "finished"
+    )
+
+
+def test_the_footer_leaves_out_what_is_not_known() -> None:
+    assert footer_line(Reply(seconds=1.26, state="stopped")) == "total 1.3 s · stopped"
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("glm-4.7-flash", "free (prices of 2026-09)"),
+        ("GLM-4.7-FLASH", "free (prices of 2026-09)"),
+        ("glm-unheard-of", "cost unknown"),
+    ],
+)
+def test_a_cost_is_free_or_unknown_where_that_is_so(model: str, words: str) -> None:
+    reply = Reply("a", model=model, usage=USAGE, billed_in="USD", state="complete")
+    assert words in footer_line(reply).split(" · ")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "completion", "amount"),
+    [(1_000, 100, 0.0028), (1_000, 1_000, 0.017), (40_000, 1_000, 0.176)],
+)
+def test_the_price_is_that_of_a_request_of_this_size(
+    prompt: int, completion: int, amount: float
+) -> None:
+    usage = Usage(prompt, completion, prompt + completion)
+    cost = Reply(model="glm-4.7", usage=usage, billed_in="CNY").cost
+    assert cost is not None
+    assert cost.amount == pytest.approx(amount)
+
+
+def test_a_reply_that_nobody_bills_by_token_has_no_cost() -> None:
+    assert Reply(model="glm-4.7", usage=USAGE).cost is None
+    assert "cost" not in footer_line(Reply(model="glm-4.7", usage=USAGE, state="complete"))
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "words"),
+    [
+        ("complete", None, "finished"),
+        ("complete", "stop", "finished"),
+        ("complete", "length", "the token limit was reached"),
+        ("complete", "brand_new", "ended: brand_new"),
+        ("cut off", "stop", "cut off"),
+        ("withdrawn", "sensitive", "withdrawn"),
+    ],
+)
+def test_the_footer_ends_with_the_reason_in_words(
+    state: State, reason: str | None, words: str
+) -> None:
+    assert footer_line(Reply("a", state=state, finish_reason=reason)).endswith(f" · {words}")
 
 
 # -- the ending ----------------------------------------------------------------------------
@@ -96,6 +165,7 @@ def test_a_model_name_with_line_breaks_stays_in_the_line() -> None:
         (Reply("a", state="streaming"), ""),
         (Reply(" \n", state="complete", finish_reason="stop"), "the answer is empty"),
         (Reply("", reasoning="hm", state="complete"), "the answer is empty"),
+        (Reply("", state="stopped"), "stopped: the answer is not complete"),
         (Reply("a", state="stopped"), "stopped: the answer is not complete"),
         (Reply("a", state="cut off"), "cut off: the answer is not complete"),
         (
@@ -139,17 +209,23 @@ def test_reasoning_that_used_up_the_limit_is_told_with_the_way_out() -> None:
 # -- the page ------------------------------------------------------------------------------
 
 
-def test_a_page_has_header_reasoning_answer_and_sources_in_this_order() -> None:
+def test_a_page_has_header_reasoning_answer_sources_and_footer_in_this_order() -> None:
     text = text_of(render_reply(WHOLE))
-    parts = ["glm-4.7 · api.z.ai", "Reasoning", "想 <b>一</b> 想", "GDP 增长 5.3%", "Sources (1)"]
+    parts = [
+        "glm-4.7 · api.z.ai",
+        "Reasoning",
+        "想 <b>一</b> 想",
+        "GDP 增长 5.3%",
+        "Sources (1)",
+        "tokens/s",
+    ]
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
     assert_harmless(render_reply(WHOLE))
 
 
-def test_reasoning_is_folded_unless_it_is_to_be_open() -> None:
+def test_reasoning_is_folded() -> None:
     assert render_reasoning("hm").startswith("<details><summary>Reasoning</summary>")
-    assert render_reasoning("hm", is_open=True).startswith("<details open>")
     assert render_reasoning(" \n") == ""
     assert "<details" not in render_reply(Reply("a", state="complete"))
 
@@ -162,7 +238,7 @@ def test_a_reference_in_the_answer_links_to_its_source() -> None:
 
 
 def test_a_reference_without_a_source_stays_text() -> None:
-    html = render_reply(Reply("a[ref_9]", cited=(SOURCE,), state="complete"))
+    html = render_reply(Reply("a[ref_9]", found=(SOURCE,), state="complete"))
     assert "[ref_9]" in text_of(html)
 
 
@@ -170,18 +246,36 @@ def test_a_reference_without_a_source_stays_text() -> None:
 
 
 def test_a_source_is_a_row_with_its_true_host() -> None:
-    assert cells(render_sources([SOURCE])) == [
+    assert cells(render_sources([SOURCE], {1})) == [
         "#",
         "Title",
         "Site",
         "Date",
         "Snippet",
+        "Cited",
         "1",
         "一季度开局良好 (example.org)",
         "示例统计网",
         "2024-04-16",
         "GDP 296299亿元",
+        "yes",
     ]
+
+
+def test_a_page_that_was_found_twice_is_one_row() -> None:
+    again = replace(SOURCE, number=3, link=f"{SOURCE.link}/#part", title="again")
+    other = replace(SOURCE, number=2, link="https://example.org/q2")
+    html = render_sources([SOURCE, other, again], {3})
+    rows = [cells(html)[start : start + 6] for start in (6, 12)]
+    assert [(row[0], row[5]) for row in rows] == [("1, 3", "yes"), ("2", "no")]
+    assert len(cells(html)) == 18
+    assert "Sources (2)" in html
+
+
+def test_pages_without_links_are_the_same_only_if_all_they_say_is() -> None:
+    first = Source(1, "Q1", "", "s", "", "x")
+    others = [replace(first, number=2), replace(first, number=3, snippet="y")]
+    assert render_sources_plain([first, *others]) == "[1, 2] Q1 · s\n[3] Q1 · s"
 
 
 def test_without_sources_there_is_no_table() -> None:
@@ -202,13 +296,13 @@ def test_without_sources_there_is_no_table() -> None:
 )
 def test_a_source_without_a_good_link_says_why(link: str, cell: str) -> None:
     html = render_sources([Source(1, "Q1", link, "", "", "")])
-    assert cells(html)[6] == cell
+    assert cells(html)[7] == cell
     assert [node for node in nodes(html) if node.tag == "a"] == []
     assert_harmless(html)
 
 
 def test_a_source_without_a_title_is_untitled() -> None:
-    assert cells(render_sources([Source(1, " ", "", "", "", "")]))[6] == "untitled (no link given)"
+    assert cells(render_sources([Source(1, " ", "", "", "", "")]))[7] == "untitled (no link given)"
 
 
 HOSTILE = st.sampled_from(
@@ -236,7 +330,7 @@ def test_hostile_sources_are_text(title: str, link: str, site: str, date: str, t
     source = Source(1, title, link, site, date, text)
     html = render_sources([source])
     assert_harmless(html)
-    assert len(cells(html)) == 10
+    assert len(cells(html)) == 12
     html.encode("utf-8")
     assert len(render_sources_plain([source]).splitlines()) == 1
 
@@ -258,11 +352,11 @@ def test_the_frame_of_a_hostile_reply_holds(
 
 
 def test_a_reply_as_text_is_the_answer_its_ending_and_its_sources() -> None:
-    reply = Reply("你好\x1b[31m[ref_1]\n", cited=(SOURCE,), state="stopped")
+    reply = Reply("你好\x1b[31m[ref_1]\n", found=(SOURCE,), state="stopped")
     assert render_reply_plain(reply) == (
         "你好[ref_1]\n\n"
         "[stopped: the answer is not complete]\n\n"
-        "[1] 一季度开局良好 · https://example.org/q1 · 示例统计网 · 2024-04-16"
+        "[1] 一季度开局良好 · https://example.org/q1 · 示例统计网 · 2024-04-16 · cited"
     )
 
 

@@ -1,0 +1,117 @@
+"""How a reply ended and what it took, in words: the lines around an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from glm_magic.api.catalog import Currency
+from glm_magic.api.events import Usage, in_words
+from glm_magic.api.reply import Reply
+from glm_magic.render.clean import clean_line
+
+__all__ = ["ending_line", "footer_line", "header_line"]
+
+# Under this a speed says more of the network's buffers than of the model.
+_LEAST_S = 0.2
+
+_SIGNS: dict[Currency, str] = {"CNY": "¥", "USD": "$"}
+
+_EARLY = {
+    "length": "the token limit was reached",
+    "sensitive": "the safety review ended it",
+    "network_error": "the platform failed",
+    "model_context_window_exceeded": "the model's context is full",
+    "tool_calls": "it asks for a tool",
+}
+
+
+def header_line(reply: Reply, *, note: str = "") -> str:
+    """Return the model and where it answered.
+
+    Args:
+        note: what kind of model it is, plain text.
+    """
+    model = _substitution(reply) or reply.model
+    model = f"{model} ({note})" if note else model
+    return " · ".join(filter(None, map(clean_line, (model, reply.endpoint))))
+
+
+def _substitution(reply: Reply) -> str:
+    asked = reply.asked_model
+    return f"asked for {asked}, answered by {reply.model}" if asked else ""
+
+
+def footer_line(reply: Reply) -> str:
+    """Return tokens, times, speed, cost and how it ended; what is not known is left out."""
+    return " · ".join(_facts(reply))
+
+
+def _facts(reply: Reply) -> Iterator[str]:
+    if reply.usage is not None:
+        yield from _counts(reply.usage)
+    if reply.first_token_s is not None:
+        yield f"first token {_seconds(reply.first_token_s)}"
+    yield f"total {_seconds(reply.seconds)}"
+    yield from _speed(reply)
+    yield from _cost(reply)
+    yield _reason(reply)
+
+
+def _counts(usage: Usage) -> Iterator[str]:
+    cached = f" ({usage.cached_tokens:,} cached)" if usage.cached_tokens else ""
+    yield f"{usage.prompt_tokens:,} tokens in{cached}"
+    reasoning = f" ({usage.reasoning_tokens:,} reasoning)" if usage.reasoning_tokens else ""
+    yield f"{usage.completion_tokens:,} out{reasoning}"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def _speed(reply: Reply) -> Iterator[str]:
+    """Tokens a second; nothing for a reply too short to tell."""
+    lasted = reply.seconds - (reply.first_token_s or 0.0)
+    if reply.tokens_per_s and lasted > _LEAST_S:
+        yield f"{reply.tokens_per_s:.0f} tokens/s"
+
+
+def _cost(reply: Reply) -> Iterator[str]:
+    """The estimate with the date of the price list, or that there is none."""
+    if reply.usage is None or reply.billed_in is None:
+        return
+    if reply.cost is None:
+        yield "cost unknown"
+        return
+    amount, search = reply.cost.amount, " without the search" if reply.found else ""
+    sign = _SIGNS[reply.cost.currency]
+    words = f"about {sign}{amount:.2g}" if 0 < amount < 1 else f"about {sign}{amount:.2f}"
+    yield f"{words if amount else 'free'}{search} (prices of {reply.cost.read})"
+
+
+def _reason(reply: Reply) -> str:
+    """The reason of the end in a few words; `ending_line` says more where it matters."""
+    if reply.state != "complete":
+        return reply.state
+    if reply.finish_reason in (None, "stop"):
+        return "finished"
+    return _EARLY.get(reply.finish_reason, f"ended: {clean_line(reply.finish_reason)}")
+
+
+def ending_line(reply: Reply) -> str:
+    """Return in words how the reply ended; "" when it simply ended."""
+    if reply.state == "failed":
+        return "no answer came"
+    if reply.state == "withdrawn":
+        return f"withdrawn by the safety review: unsafe content{in_words(reply.filtered)}"
+    if reply.state in ("stopped", "cut off"):
+        return f"{reply.state}: the answer is not complete"
+    if reply.finish_reason in (None, "stop"):
+        return "" if reply.text.strip() or reply.state == "streaming" else "the answer is empty"
+    words = _EARLY.get(reply.finish_reason, clean_line(reply.finish_reason))
+    return f"ended early: {words}{_starved(reply)}"
+
+
+def _starved(reply: Reply) -> str:
+    if reply.finish_reason != "length" or reply.text.strip():
+        return ""
+    return "; reasoning used it up, raise --max-tokens or use --thinking off"
