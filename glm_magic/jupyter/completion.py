@@ -15,7 +15,17 @@ if TYPE_CHECKING:
 
 _MAGIC = re.compile(r"\s*(%%?glm)\b(.*)", re.DOTALL)
 _WORDS = {
-    "%glm": ("check", "config", "help", "limits", "login", "models", "task"),
+    "%glm": (
+        "again",
+        "check",
+        "config",
+        "continue",
+        "help",
+        "limits",
+        "login",
+        "models",
+        "task",
+    ),
     "%%glm": ("embed",),
 }
 
@@ -66,7 +76,7 @@ class GlmMatcher:
 def complete(magic: str, line: str) -> Iterable[str]:
     """Return what may stand at the end of `line`, the text behind `magic` up to the cursor."""
     from glm_magic.api.catalog import model_ids
-    from glm_magic.jupyter.options import chat_option_names, embed_option_names
+    from glm_magic.jupyter.options import FORMATS, chat_option_names, embed_option_names
 
     words = re.split(r"[\s=]+", line)
     before, first = words[-2], words[1]
@@ -74,6 +84,8 @@ def complete(magic: str, line: str) -> Iterable[str]:
         return model_ids()
     if before in ("--thinking", "thinking"):
         return ("on", "off")
+    if before == "--format":
+        return FORMATS
     if before == "web_search":
         return ("True", "False")
     if before in ("endpoint", "login"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from glm_magic.api.endpoints import Endpoint
     from glm_magic.api.loop import LoopThread
     from glm_magic.api.reply import Reply
-    from glm_magic.api.requests import ChatRequest
-    from glm_magic.jupyter.show import ReplyView
     from glm_magic.session.session import LocalEngine, Session
     from glm_magic.study.embeddings import Embeddings
 
@@ -49,10 +46,14 @@ LINE_COMMANDS = {
     "limits": ("limits", "show_limits"),
     "check": ("check", "check_endpoint"),
     "task": ("tasks", "show_tasks"),
+    "again": ("again", "ask_again"),
+    "continue": ("again", "go_on"),
 }
 _CELL_WORDS = ("embed",)
 HELP = f"""{chat_help()}
 {embed_help()}
+%glm continue [-o NAME]        go on from the text of the last answer, where it is not complete
+%glm again [-o NAME]           send the last request again
 %glm config                    every setting, its value and whence it comes
 %glm config NAME=VALUE ...     set some, or none if one is wrong
 %glm login [ENDPOINT]          type a key, unseen, for this session and this host only
@@ -148,14 +149,9 @@ class Glm:
         options = parse_chat_options(split_words(line))
         if options is None:
             return print(HELP)
-        session, _ = self.open()
-        endpoint = self.endpoint()
-        request = session.chat_request(cell.strip("\n"), options, endpoint)
-        if options.task:
-            from glm_magic.jupyter.tasks import run_task
+        from glm_magic.jupyter.chat import run_chat
 
-            return run_task(self, request, endpoint, options.out)
-        return self.hand_over(self._stream(request, endpoint), options.out)
+        return run_chat(self, cell.strip("\n"), options)
 
     def hand_over(self, value: T, name: str | None = None) -> T:
         """Return a value that is on screen already, assigned to a variable too if one is named."""
@@ -163,29 +159,6 @@ class Glm:
             self.shell.push({name: value})
         self._just_shown = value
         return value
-
-    def _stream(self, request: ChatRequest, endpoint: Endpoint) -> Reply:
-        """Show the reply as it comes; keep it as `_glm` however it ends."""
-        from glm_magic.api.loop import Job, pump
-        from glm_magic.jupyter.runner import follow, uninterrupted
-        from glm_magic.jupyter.show import new_view, show_value
-
-        session, thread = self.open()
-        stream = session.client(endpoint).stream(request)
-        view: ReplyView | None = None
-        try:
-            with Job(thread, lambda put: pump(stream, put)) as job:
-                with uninterrupted():
-                    view = new_view(self.shell, request.model, endpoint.host, job.stop)
-                follow(job, view)
-        except KeyboardInterrupt:
-            raise Stopped("stopped; the partial answer is in _glm") from None
-        finally:
-            with uninterrupted():
-                reply = _at_its_end(stream.reply)
-                view.finish(reply) if view else show_value(reply)
-                self.shell.push({"_glm": reply}, interactive=False)
-        return reply
 
     def _embed(self, rest: str, cell: str) -> Embeddings | None:
         from glm_magic.api.loop import Job
@@ -259,11 +232,6 @@ def _local_engine() -> LocalEngine:
     from glm_magic.session.session import LocalEngine
 
     return LocalEngine(is_installed, LocalTransport, DEFAULT_MODEL, EMBEDDING_MODEL)
-
-
-def _at_its_end(reply: Reply) -> Reply:
-    """The reply of a stream that ended; one stopped before its first step never told so."""
-    return replace(reply, state="stopped") if reply.state == "streaming" else reply
 
 
 def _unknown_word(word: str) -> str:

@@ -10,9 +10,17 @@ import shlex
 from typing import Any, NoReturn
 
 from glm_magic.errors import SettingsError
-from glm_magic.session.options import ChatOptions, EmbedOptions, LimitsOptions, ModelsOptions
+from glm_magic.session.options import (
+    AgainOptions,
+    ChatOptions,
+    EmbedOptions,
+    LimitsOptions,
+    ModelsOptions,
+)
 from glm_magic.session.settings import did_you_mean
 
+# How an answer may be shown; `Reply.format`.
+FORMATS = ("md", "text", "code", "json")
 # A fixed width: the help is read in a notebook and stored in a docstring.
 _WIDTH = 96
 
@@ -93,7 +101,8 @@ def _chat_parser() -> _Parser:
         "  %%glm -m glm-4.7 -t 0.2 -o answer\n"
         '  %%glm -s "You are a pirate." --thinking off\n'
         '  %%glm --web-search --search-query "GDP China 2024 Q1"\n'
-        "Other magics: %%glm embed, %glm config, %glm login, %glm help",
+        "  %%glm --format code -x\n"
+        "Other magics: %%glm embed, %glm again, %glm continue, %glm config, %glm help",
     )
     add = parser.add_argument
     add("-m", "--model", metavar="ID", help="model id, or the path of a .gguf file")
@@ -109,6 +118,13 @@ def _chat_parser() -> _Parser:
     )
     add("--search-query", metavar="TEXT", help="search for this (implies --web-search)")
     add("-o", "--out", type=_variable, metavar="NAME", help="assign the reply to a variable too")
+    add("--format", choices=FORMATS, help="show it as Markdown, text, its code, or JSON")
+    add(
+        "-x",
+        "--extract",
+        action="store_true",
+        help="put its first code block into the next cell (implies --format code)",
+    )
     add("--no-stream", action="store_true", help="show the answer when it is whole")
     add("--task", action="store_true", help="submit an asynchronous task and wait for it")
     add("-h", "--help", action="store_true", help="show this help, send nothing")
@@ -155,6 +171,20 @@ def _limits_parser() -> _Parser:
     return parser
 
 
+def _again_parser(word: str = "again") -> _Parser:
+    parser = _Parser(f"%glm {word}", _AGAIN[word], f"Example:\n  %glm {word} -o answer")
+    add = parser.add_argument
+    add("-o", "--out", type=_variable, metavar="NAME", help="assign the reply to a variable too")
+    add("-h", "--help", action="store_true", help="show this help, send nothing")
+    return parser
+
+
+_AGAIN = {
+    "again": "Send the last request again, as it was.",
+    "continue": "Ask the model to go on from the text of the last answer, which is not complete.",
+}
+
+
 def _check_parser() -> _Parser:
     parser = _Parser(
         "%glm check",
@@ -198,6 +228,16 @@ def parse_embed_options(words: list[str]) -> EmbedOptions | None:
     """
     values = _parse(_embed_parser(), words)
     return None if values is None else EmbedOptions(**values)
+
+
+def parse_again_options(words: list[str], word: str) -> AgainOptions | None:
+    """Return the options of a `%glm again` or `%glm continue` line; None when it asks for help.
+
+    Raises:
+        SettingsError: an option is unknown or its value is wrong.
+    """
+    values = _parse(_again_parser(word), words)
+    return None if values is None else AgainOptions(**values)
 
 
 def parse_models_options(words: list[str]) -> ModelsOptions | None:
@@ -262,6 +302,11 @@ def embed_help() -> str:
     return _embed_parser().format_help()
 
 
+def again_help(word: str) -> str:
+    """Return the help of `%glm again` or `%glm continue`."""
+    return _again_parser(word).format_help()
+
+
 def models_help() -> str:
     """Return the help of `%glm models`."""
     return _models_parser().format_help()
@@ -279,7 +324,13 @@ def check_help() -> str:
 
 def line_option_names(word: str) -> list[str]:
     """Return the option names of `%glm WORD`, short ones too; none for a word without any."""
-    parsers = {"models": _models_parser, "limits": _limits_parser, "check": _check_parser}
+    parsers = {
+        "again": _again_parser,
+        "check": _check_parser,
+        "continue": _again_parser,
+        "limits": _limits_parser,
+        "models": _models_parser,
+    }
     return parsers[word]().known_options() if word in parsers else []
 
 

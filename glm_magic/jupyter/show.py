@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import display
 
-from glm_magic.api.reply import Reply
+from glm_magic.api.reply import Format, Reply
 from glm_magic.jupyter.runner import View
 from glm_magic.local.weights import describe
 from glm_magic.render.reply import render_reply, render_reply_plain
@@ -37,28 +37,35 @@ def is_terminal(shell: InteractiveShell) -> bool:
     return getattr(shell, "kernel", None) is None
 
 
-def new_view(
-    shell: InteractiveShell,
-    model: str,
-    host: str,
-    on_stop: Callable[[], None],
-    *,
-    tip: str = "Stop this answer, or press the kernel's stop button (I, I)",
-) -> ReplyView:
-    """Return a view for the front end at hand: widgets, or text in a terminal.
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a view shows besides what it is fed.
 
-    Args:
+    Attributes:
+        format: how the answer is shown.
+        start: the beginning of the answer where it is known already.
         tip: what the Stop button says of itself.
     """
+
+    model: str
+    host: str
+    format: Format = "md"
+    start: str = ""
+    tip: str = "Stop this answer, or press the kernel's stop button (I, I)"
+
+
+def new_view(shell: InteractiveShell, look: Look, on_stop: Callable[[], None]) -> ReplyView:
+    """Return a view for the front end at hand: widgets, or text in a terminal."""
     if is_terminal(shell):
         from glm_magic.jupyter.terminal import TerminalView
 
-        return TerminalView()
+        return TerminalView(start=look.start)
     from glm_magic.jupyter.live import LiveView
 
-    note = model_note(model, host)
-    title = f"{model} ({note}) · {host}" if note else f"{model} · {host}"
-    return LiveView(title, on_stop, tip=tip)
+    note = model_note(look.model, look.host)
+    title = f"{look.model} ({note}) · {look.host}" if note else f"{look.model} · {look.host}"
+    is_markdown = look.format == "md"
+    return LiveView(title, on_stop, tip=look.tip, is_markdown=is_markdown, start=look.start)
 
 
 def reply_bundle(reply: Reply, answer: str | None = None) -> Bundle:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from glm_magic.api.events import ReasoningDelta, TextDelta, Waiting
 from glm_magic.api.loop import Job
-from glm_magic.api.reply import Reply
+from glm_magic.api.reply import Format, Reply
 from glm_magic.api.tasks import (
     Progress,
     Report,
@@ -23,7 +23,7 @@ from glm_magic.api.tasks import (
 from glm_magic.errors import SettingsError, Stopped
 from glm_magic.jupyter.options import split_words
 from glm_magic.jupyter.runner import follow, uninterrupted
-from glm_magic.jupyter.show import ReplyView, is_terminal, new_view, show_table
+from glm_magic.jupyter.show import Look, ReplyView, is_terminal, new_view, show_table
 from glm_magic.render.tasks import render_tasks, render_tasks_plain
 
 if TYPE_CHECKING:
@@ -35,7 +35,12 @@ _STOP_TIP = "Stop waiting; the task goes on and can be picked up later"
 
 
 def run_task(
-    glm: Glm, request: ChatRequest, endpoint: Endpoint, out: str | None = None
+    glm: Glm,
+    request: ChatRequest,
+    endpoint: Endpoint,
+    form: Format = "md",
+    *,
+    out: str | None = None,
 ) -> Reply | None:
     """Submit a request as a task, wait for its reply and show it; None when told to stop waiting.
 
@@ -56,7 +61,7 @@ def run_task(
 
         await wait_for_task(task, poll, report, total_timeout_s=total_s)
 
-    return _wait(glm, _Wait(request.model, endpoint.host, submits=True), work, out)
+    return _wait(glm, _Wait(request.model, endpoint.host, submits=True, format=form), work, out)
 
 
 def show_tasks(glm: Glm, rest: str) -> Reply | None:
@@ -108,6 +113,7 @@ class _Wait:
     model: str
     host: str
     submits: bool
+    format: Format = "md"
     progress: Progress | None = None
     started: float = field(default_factory=time.perf_counter)
 
@@ -125,7 +131,8 @@ class _Wait:
         """Take what the loop's thread reports; a reply that is new gets its seconds."""
         task = progress.task
         if task.reply is not None and not task.reply.seconds:
-            task = replace(task, reply=replace(task.reply, seconds=self.seconds))
+            reply = replace(task.reply, seconds=self.seconds, format=self.format)
+            task = replace(task, reply=reply)
         self.progress = replace(progress, task=task)
         return self.progress
 
@@ -215,7 +222,8 @@ def _wait(
 
 
 def _new_view(glm: Glm, wait: _Wait, on_stop: Callable[[], None]) -> _WaitView:
-    view = new_view(glm.shell, wait.model, wait.host, on_stop, tip=_STOP_TIP)
+    look = Look(wait.model, wait.host, wait.format, tip=_STOP_TIP)
+    view = new_view(glm.shell, look, on_stop)
     return _WaitView(view, wait, tells_time=is_terminal(glm.shell))
 
 

@@ -22,10 +22,10 @@ class TerminalView:
     characters all the same; what is left of it is harmless letters.
     """
 
-    def __init__(self, out: TextIO | None = None) -> None:
+    def __init__(self, out: TextIO | None = None, *, start: str = "") -> None:
         self.dirty = False
         self._out = sys.stdout if out is None else out
-        self._pieces: list[str] = []
+        self._pieces: list[str] = [start] if start else []
         self._thinking = False
 
     def feed(self, values: list[Event]) -> None:

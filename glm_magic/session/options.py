@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from glm_magic.api.reply import Format
+
 
 @dataclass(frozen=True, slots=True)
 class ChatOptions:
@@ -20,6 +22,15 @@ class ChatOptions:
     out: str | None = None
     no_stream: bool = False
     task: bool = False
+    format: Format | None = None
+    extract: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AgainOptions:
+    """The options of one `%glm again` or `%glm continue` line."""
+
+    out: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

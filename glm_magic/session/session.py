@@ -23,6 +23,7 @@ from glm_magic.api.tiers import Limits, Spend, Tier
 from glm_magic.api.token import AuthStyle
 from glm_magic.errors import SettingsError
 from glm_magic.secret import Secret
+from glm_magic.session.exchange import Exchange
 from glm_magic.session.options import ChatOptions, EmbedOptions
 from glm_magic.session.secrets import HOW_TO_GET_A_KEY, Key, KeyRing
 from glm_magic.session.settings import GlmMagic, Origin, Setting
@@ -57,6 +58,7 @@ class Session:
         self.settings = settings
         self.keys = keys
         self.tasks = Tasks()
+        self.last: Exchange | None = None
         self._local = local
         self._local_transport: AsyncBaseTransport | None = None
         self._clients: dict[_ClientKey, AsyncClient] = {}

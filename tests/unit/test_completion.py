@@ -48,7 +48,8 @@ def test_options_are_completed() -> None:
 
 def test_the_first_word_may_be_a_subcommand() -> None:
     assert complete("%%glm e|") == ["embed"]
-    assert complete("%glm |") == ["check", "config", "help", "limits", "login", "models", "task"]
+    words = "again check config continue help limits login models task"
+    assert complete("%glm |") == words.split()
     assert "embed" not in complete("%%glm -m glm-5 |")
 
 
@@ -69,6 +70,9 @@ def test_models_are_completed_after_their_option(text: str) -> None:
     [
         ("%%glm --thinking |", ["on", "off"]),
         ("%%glm --thinking of|", ["off"]),
+        ("%%glm --format |", ["md", "text", "code", "json"]),
+        ("%glm again --o|", ["--out"]),
+        ("%glm continue -|", ["-o", "--out", "-h", "--help"]),
         ("%glm config thinking=|", ["on", "off"]),
         ("%glm config web_search=|", ["True", "False"]),
         ("%glm config endpoint=cod|", ["coding", "coding-zai"]),
@@ -113,7 +117,7 @@ def test_other_cells_are_left_to_python(text: str) -> None:
 
 
 def test_a_line_magic_in_a_python_cell_is_completed() -> None:
-    assert complete("x = 1\n%glm con|") == ["config"]
+    assert complete("x = 1\n%glm conf|") == ["config"]
 
 
 def test_a_matcher_is_added_and_taken_away(shell: InteractiveShell) -> None:

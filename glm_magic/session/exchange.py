@@ -1,0 +1,67 @@
+"""The last question of a session and what came of it: asked again, or gone on with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from glm_magic.api.endpoints import Endpoint
+from glm_magic.api.reply import Reply, merge_sources
+from glm_magic.api.requests import ChatRequest, Message
+from glm_magic.errors import SettingsError
+
+__all__ = ["Exchange", "build_continuation", "join_replies"]
+
+_GO_ON = (
+    "Continue your last message exactly where it broke off. Begin with the very next character; "
+    "repeat nothing and add no introduction."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request with its reply.
+
+    Attributes:
+        request: as it was first sent; going on with a reply does not change it.
+        endpoint: where it was sent.
+        reply: all that came of it by now, whole or not.
+        is_task: whether it was submitted as an asynchronous task.
+    """
+
+    request: ChatRequest
+    endpoint: Endpoint
+    reply: Reply
+    is_task: bool = False
+
+
+def build_continuation(exchange: Exchange) -> ChatRequest:
+    """Return the request that asks the model to go on from the text of a partial reply.
+
+    Raises:
+        SettingsError: there is nothing to go on from, or nothing to go on with.
+    """
+    reply = exchange.reply
+    if reply.state == "withdrawn":
+        raise SettingsError("the safety review withdrew the last answer; rephrase the prompt")
+    if not reply.text.strip():
+        raise SettingsError(
+            "the last answer has no text to go on from; `%glm again` sends the request again"
+        )
+    if reply.state == "complete" and reply.finish_reason != "length":
+        raise SettingsError("the last answer is complete; `%glm again` sends the request again")
+    turns = (Message("assistant", reply.text), Message("user", _GO_ON))
+    return replace(exchange.request, messages=(*exchange.request.messages, *turns))
+
+
+def join_replies(before: Reply, after: Reply) -> Reply:
+    """Return one reply of a partial one and what the model went on with.
+
+    Counts and times are those of the second request alone. Where both have a source of the same
+    number, the first holds: the text that refers to it came first.
+    """
+    return replace(
+        after,
+        text=before.text + after.text,
+        reasoning="\n\n".join(filter(None, (before.reasoning, after.reasoning))),
+        found=merge_sources(after.found, before.found),
+    )
