@@ -12,6 +12,9 @@ from IPython.display import display
 from glm_magic.api.reply import Format, Reply
 from glm_magic.jupyter.runner import View
 from glm_magic.local.weights import describe
+from glm_magic.render.clean import clean_line
+from glm_magic.render.frame import frame, muted
+from glm_magic.render.markdown import render_line
 from glm_magic.render.reply import render_reply, render_reply_plain
 from glm_magic.render.settings import render_settings, render_settings_plain
 from glm_magic.session.settings import Setting
@@ -37,6 +40,17 @@ def is_terminal(shell: InteractiveShell) -> bool:
     return getattr(shell, "kernel", None) is None
 
 
+def is_watched(shell: InteractiveShell) -> bool:
+    """Return whether somebody may see the cell while it runs.
+
+    No front end says so. But programs that run notebooks (nbclient, and with it papermill and
+    nbconvert) tell the kernel that nobody can type, and those that people use, that somebody can.
+    The programs would keep the state of every widget, closed ones too.
+    """
+    # Since ipykernel 4; there is no public name for it.
+    return bool(getattr(getattr(shell, "kernel", None), "_allow_stdin", True))
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """What a view shows besides what it is fed.
@@ -55,11 +69,13 @@ class Look:
 
 
 def new_view(shell: InteractiveShell, look: Look, on_stop: Callable[[], None]) -> ReplyView:
-    """Return a view for the front end at hand: widgets, or text in a terminal."""
+    """Return a view for the front end at hand: widgets, text in a terminal, or the end alone."""
     if is_terminal(shell):
         from glm_magic.jupyter.terminal import TerminalView
 
         return TerminalView(start=look.start)
+    if not is_watched(shell):
+        return StaticView()
     from glm_magic.jupyter.live import LiveView
 
     note = model_note(look.model, look.host)
@@ -96,6 +112,26 @@ def reply_metadata(reply: Reply) -> dict[str, Any]:
     if reply.asked_model:
         facts["asked_model"] = reply.asked_model
     return {"glm_magic": facts}
+
+
+class StaticView:
+    """The view of a cell that nobody watches: nothing until the reply has ended."""
+
+    dirty = False
+
+    def feed(self, values: list[Any]) -> None:
+        """Take events; show none."""
+
+    def paint(self) -> None:
+        """Show nothing yet."""
+
+    def finish(self, reply: Reply) -> None:
+        """Show the reply as it stays."""
+        show_value(reply)
+
+    def leave(self, line: str) -> None:
+        """Show one line in place of a reply that is not there."""
+        show_table(frame(muted(render_line(line))), clean_line(line))
 
 
 def show_value(value: Reply | Embeddings) -> None:
