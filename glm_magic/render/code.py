@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import html
 import re
+import time
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,8 @@ __all__ = ["LANGUAGE", "draw_code_block", "is_code_class"]
 
 LANGUAGE = re.compile(r"[A-Za-z0-9_+#.-]{1,30}")
 
-# Pygments has over 500 lexers, and some take quadratic time for a text made for it; these were
-# held to linear time by a test. The names are those that models write behind a fence.
+# Pygments has over 500 lexers, of every quality. The names are those that models write behind a
+# fence.
 _LEXERS = {
     "bash": "bash sh shell zsh shellscript",
     "c": "c",
@@ -59,6 +60,10 @@ _NAMES = {name: lexer for lexer, names in _LEXERS.items() for name in names.spli
 
 # About 400 lines. Colours cost far more than text, in time and in bytes.
 _COLOURED_CHARACTERS = 16_000
+# Lexers are regular expressions: for honest code they take some 4 µs a character, for code made
+# for it, time that grows with the square of its length (C: 0.6 s for 4,000 line feeds).
+_SECONDS_A_CHARACTER = 25e-6
+_LEAST_SECONDS = 0.01
 # Plain names, blanks and brackets: most of all code, and no theme gives them a colour.
 _UNCOLOURED = frozenset({"", "n", "p", "w", "esc", "x"})
 
@@ -74,8 +79,8 @@ def draw_code_block(code: str, language: str = "", *, coloured: bool = True) -> 
     kind = f' class="language-{language}"' if LANGUAGE.fullmatch(language) else ""
     coloured = coloured and len(code) <= _COLOURED_CHARACTERS
     lexer = _lexer(language.lower()) if coloured else None
-    drawn = _coloured(code, lexer) if lexer else _escaped(code)
-    return f'<pre class="highlight"><code{kind}>{drawn}</code></pre>\n'
+    drawn = _coloured(code, lexer) if lexer else None
+    return f'<pre class="highlight"><code{kind}>{drawn or _escaped(code)}</code></pre>\n'
 
 
 def is_code_class(tag: str, value: str) -> bool:
@@ -105,16 +110,30 @@ def _lexer(language: str) -> Lexer | None:
     return get_lexer_by_name(_NAMES[language], stripnl=False, ensurenl=False)
 
 
-def _coloured(code: str, lexer: Lexer) -> str:
-    pieces = groupby(_tokens(code, lexer), key=lambda piece: piece[0])
-    return "".join(_span(kind, "".join(text for _, text in group)) for kind, group in pieces)
+# Remembered, so that a block looks the same as often as it is drawn.
+@lru_cache(maxsize=512)
+def _coloured(code: str, lexer: Lexer) -> str | None:
+    """Return the code with its classes; None if that takes out of all proportion long."""
+    spans: list[str] = []
+    for kind, texts in groupby(_tokens(code, lexer), key=lambda piece: piece[0]):
+        spans.append(_span(kind, "".join(text for _, text in texts)))
+        if kind == _LATE:
+            return None
+    return "".join(spans)
+
+
+_LATE = "late"
 
 
 def _tokens(code: str, lexer: Lexer) -> Iterator[tuple[str, str]]:
     """Yield class and text; unlike `get_tokens`, which cleans in its own way, all of the text."""
+    end = time.thread_time() + max(_LEAST_SECONDS, _SECONDS_A_CHARACTER * len(code))
     tokens: Any = lexer.get_tokens_unprocessed(code)
     for _, kind, text in tokens:
         yield _class_of(kind), text
+        if time.thread_time() > end:
+            yield _LATE, ""
+            return
 
 
 @cache
