@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from glm_magic.render.clean import LINE_END, clean_text
 from glm_magic.render.definitions import References
-from glm_magic.render.markdown import TEXT_LIMIT, render_markdown, render_part, render_plain
+from glm_magic.render.markdown import (
+    TEXT_LIMIT,
+    Part,
+    render_markdown,
+    render_open_part,
+    render_part,
+    render_plain,
+)
 from glm_magic.render.parser import parser
 
 if TYPE_CHECKING:
@@ -119,9 +126,19 @@ class _Block:
 
 
 class MarkdownGrowth:
-    """Markdown: what is finished are all top-level blocks but the last."""
+    """Markdown: what is finished are all top-level blocks but the last.
 
-    def __init__(self) -> None:
+    Args:
+        render: how text that is finished is drawn.
+        render_tail: how text that is still open is drawn, many times.
+    """
+
+    def __init__(
+        self,
+        render: Callable[[str], Part] = render_part,
+        render_tail: Callable[[str], Part] = render_open_part,
+    ) -> None:
+        self._render, self._render_tail = render, render_tail
         self._waiting = _Waiting()
         self._open = ""
         # Lines before the open text that make it what it is: the head of a table cut in pieces.
@@ -145,7 +162,7 @@ class MarkdownGrowth:
         """Take in a bounded part of what waits, and return what there is to draw."""
         finished = self._advance()
         tail = self._opening + self._open
-        return Step(finished, render_part(tail, coloured=False).html if self._open else "")
+        return Step(finished, self._render_tail(tail).html if self._open else "")
 
     def whole(self, text: str, links: Mapping[int, str] = {}) -> str:
         """Return `render_markdown(text, links)`, from what is rendered already where that holds.
@@ -179,7 +196,7 @@ class MarkdownGrowth:
         cut = finished_length(self._opening + self._open) - len(self._opening)
         if cut <= 0:
             return ""
-        part = render_part(self._opening + self._open[:cut])
+        part = self._render(self._opening + self._open[:cut])
         self._blocks.append(_Block(self._open[:cut], part.html))
         self._open, self._opening = self._open[cut:], ""
         self._is_exact = self._is_exact and not part.has_definitions
@@ -189,7 +206,7 @@ class MarkdownGrowth:
         """Show the open block so far for good, and go on with another of its kind."""
         text = self._opening + self._open
         cut, opening = _cut_block(text)
-        html = render_part(text[:cut]).html
+        html = self._render(text[:cut]).html
         self._open, self._opening, self._is_exact = text[cut:], opening, False
         return html
 

@@ -23,6 +23,7 @@ __all__ = [
     "Part",
     "render_line",
     "render_markdown",
+    "render_open_part",
     "render_part",
     "render_plain",
     "render_prose",
@@ -83,6 +84,11 @@ def render_part(text: str, links: Mapping[int, str] = {}, *, coloured: bool = Tr
         tokens = markdown.parse(text, env)
     html = markdown.renderer.render(tokens, markdown.options, env)
     return Part(sanitizer().clean(html), reaches_out)
+
+
+def render_open_part(text: str) -> Part:
+    """Return a part that is still open, its code without colours: it is drawn many times."""
+    return render_part(text, coloured=False)
 
 
 def _new_env(links: Mapping[int, str], coloured: bool) -> dict[str, Any]:

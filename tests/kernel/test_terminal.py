@@ -50,8 +50,19 @@ class Terminal:
 
 @pytest.fixture(scope="module")
 def child(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pexpect.spawn[str]]:
-    """A running IPython."""
-    env = {**os.environ, "IPYTHONDIR": str(tmp_path_factory.mktemp("ipython")), "TERM": "dumb"}
+    """A running IPython in a terminal without styles, where rich is not used."""
+    yield from spawn(tmp_path_factory, "dumb")
+
+
+@pytest.fixture(scope="module")
+def styled_child(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pexpect.spawn[str]]:
+    """A running IPython in a terminal with styles, where rich is."""
+    yield from spawn(tmp_path_factory, "xterm-256color")
+
+
+def spawn(factory: pytest.TempPathFactory, term: str) -> Iterator[pexpect.spawn[str]]:
+    """Run IPython in a terminal of this kind."""
+    env = {**os.environ, "IPYTHONDIR": str(factory.mktemp("ipython")), "TERM": term}
     arguments = ["-m", "IPython", *OPTIONS]
     child = pexpect.spawn(sys.executable, arguments, env=env, encoding="utf-8", timeout=30)
     child.delaybeforesend = None
@@ -65,6 +76,17 @@ def child(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pexpect.spawn[st
 @pytest.fixture
 def terminal(child: pexpect.spawn[str], server: GlmServer) -> Terminal:
     """The terminal with the extension as just loaded, the server in its environment."""
+    return load(child, server)
+
+
+@pytest.fixture
+def styled_terminal(styled_child: pexpect.spawn[str], server: GlmServer) -> Terminal:
+    """The terminal with styles likewise."""
+    return load(styled_child, server)
+
+
+def load(child: pexpect.spawn[str], server: GlmServer) -> Terminal:
+    """Load the extension anew, with the server in its environment."""
     terminal = Terminal(child)
     variables = {"ZAI_API_KEY": server.key, "ZAI_BASE_URL": server.url}
     terminal.run(f"import os; os.environ |= {variables}")
@@ -150,7 +172,7 @@ def test_ctrl_c_ends_the_answer_with_one_line(terminal: Terminal, server: GlmSer
     terminal.child.sendintr()
     screen = terminal.rest()
     server.wait_for_disconnect(2.0)
-    assert screen.endswith("glm: stopped; the partial answer is in _glm")
+    assert screen.endswith("glm: stopped; the partial answer is in _glm, `%glm continue` goes on")
     assert "stopped: the answer is not complete" in screen
     assert "Traceback" not in screen
     assert terminal.run("print(_glm.text[:10], _glm.state)") == "word word  stopped"
@@ -199,3 +221,64 @@ def test_ctrl_c_stops_the_waiting_for_a_task(terminal: Terminal, server: GlmServ
     picked_up = terminal.run(f"%glm task {task_id}")
     assert picked_up.count("Hello! 你好！I am GLM, 很高兴见到你。") == 1
     assert "submitting" not in picked_up
+
+
+# -- with rich ---------------------------------------------------------------------------------
+
+LONG = "农业生产形势总体稳定" * 8 + "末尾"
+MARKDOWN = f"""# Title
+
+Some **bold** text with `code`, <b>raw</b> HTML and $a_1 * b_2$.
+
+| 产业 | 说明 |
+|---|---|
+| 农业 | {LONG} |
+
+```python
+import os
+```
+
+See [here](https://example.org/x).
+"""
+STYLE = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def test_with_rich_an_answer_is_shown_as_markdown_and_nothing_is_lost(
+    styled_terminal: Terminal, server: GlmServer
+) -> None:
+    server.script = Script(text=tuple(MARKDOWN[i : i + 7] for i in range(0, len(MARKDOWN), 7)))
+    screen = styled_terminal.run("%%glm\nHello")
+    assert "\x1b[1m" in screen
+    text = STYLE.sub("", screen)
+    assert "**bold**" not in text
+    for words in ("<b>raw</b> HTML", "$a_1 * b_2$", "import os", "https://example.org/x", "末尾"):
+        assert words in text
+    assert "…" not in text
+    assert re.search(r"tokens in · .* · finished$", text, re.M)
+
+
+def test_with_rich_the_answer_is_seen_while_it_streams(
+    styled_terminal: Terminal, server: GlmServer
+) -> None:
+    server.script = Script(text=("early ", "late"), stall_after=1)
+    styled_terminal.type("%%glm\nHello")
+    styled_terminal.child.expect_exact("early")
+    styled_terminal.child.sendintr()
+    screen = styled_terminal.rest()
+    assert "late" not in screen
+    assert "stopped: the answer is not complete" in screen
+    assert "Traceback" not in screen
+
+
+def test_with_rich_a_terminal_gets_styles_and_moves_of_our_own_only(
+    styled_terminal: Terminal, server: GlmServer
+) -> None:
+    hostile = (
+        "\x1b[2Jred \x1b]0;title\x07 \x1b]52;c;aGk=\x07 \x1b]8;;https://e.org\x07x \x9b31m\x08"
+    )
+    server.script = Script(text=(hostile, "\n\n[a](javascript:x) ![i](https://e.org/p.png)"))
+    screen = styled_terminal.run("%%glm\nHello")
+    assert "red" in screen
+    # Styles, and what rich draws the open block with: up, erase the line, hide the cursor.
+    rest = re.sub(r"\x1b\[([0-9;]*m|[0-9]*A|2K|\?25[lh])", "", screen)
+    assert re.findall(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", rest) == []
