@@ -23,7 +23,7 @@ __all__ = ["LANGUAGE", "draw_code_block", "is_code_class"]
 LANGUAGE = re.compile(r"[A-Za-z0-9_+#.-]{1,30}")
 
 # Pygments has over 500 lexers, of every quality. The names are those that models write behind a
-# fence.
+# fence. Left out are ini and make: a single match of theirs may take over a second.
 _LEXERS = {
     "bash": "bash sh shell zsh shellscript",
     "c": "c",
@@ -34,14 +34,12 @@ _LEXERS = {
     "docker": "docker dockerfile",
     "go": "go golang",
     "html": "html",
-    "ini": "ini cfg",
     "java": "java",
     "javascript": "javascript js jsx mjs node",
     "json": "json jsonc",
     "julia": "julia jl",
     "kotlin": "kotlin kt",
     "lua": "lua",
-    "make": "make makefile",
     "pycon": "pycon",
     "python": "python py python3 py3 ipython",
     "r": "r",

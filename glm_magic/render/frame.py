@@ -22,14 +22,18 @@ _MUTED = 'style="opacity: 0.75; font-size: 0.9em"'
 _TAG = re.compile(
     r'<(?P<cell>caption|t[dh])(?P<scope> scope="\w+")?(?: align="(?P<align>\w+)")?'
     r'(?P<nowrap> nowrap="")?>'
-    r'|<(?P<styled>li class="task-list-item"|pre class="highlight")>'
+    r'|(?P<styled><li class="task-list-item"|<pre class="highlight"><code)'
     r"|(?P<table></?table>)"
 )
 _CODE = (
-    "margin: 0 0 1em; padding: 0.5em 0.75em; white-space: pre; overflow-x: auto; "
+    "margin: 0 0 1em; padding: 0.5em 0.75em; overflow-x: auto; "
     "background: var(--jp-cell-editor-background, rgba(127, 127, 127, 0.1))"
 )
-_STYLES = {'li class="task-list-item"': "list-style: none", 'pre class="highlight"': _CODE}
+_STYLED = {
+    '<li class="task-list-item"': '<li class="task-list-item" style="list-style: none"',
+    '<pre class="highlight"><code': f'<pre class="highlight" style="{_CODE}">'
+    '<code style="padding: 0; background: none; white-space: pre"',
+}
 # A wide table scrolls by itself, and the text around it stays in sight.
 _TABLES = {
     "<table>": '<div style="overflow-x: auto; margin-bottom: 0.5em"><table style="margin-left: 0">',
@@ -55,7 +59,7 @@ def _styled(tag: re.Match[str]) -> str:
     if tag["table"]:
         return _TABLES[tag["table"]]
     if tag["styled"]:
-        return f'<{tag["styled"]} style="{_STYLES[tag["styled"]]}">'
+        return _STYLED[tag["styled"]]
     wrap = "; white-space: nowrap" if tag["nowrap"] else ""
     return f'<{tag["cell"]}{tag["scope"] or ""} style="text-align: {tag["align"] or "left"}{wrap}">'
 
