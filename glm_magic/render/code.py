@@ -23,7 +23,7 @@ __all__ = ["LANGUAGE", "draw_code_block", "is_code_class"]
 LANGUAGE = re.compile(r"[A-Za-z0-9_+#.-]{1,30}")
 
 # Pygments has over 500 lexers, of every quality. The names are those that models write behind a
-# fence. Left out are ini and make: a single match of theirs may take over a second.
+# fence. Left out are ini, make and pycon: a single match of theirs may take over 100 ms.
 _LEXERS = {
     "bash": "bash sh shell zsh shellscript",
     "c": "c",
@@ -40,7 +40,6 @@ _LEXERS = {
     "julia": "julia jl",
     "kotlin": "kotlin kt",
     "lua": "lua",
-    "pycon": "pycon",
     "python": "python py python3 py3 ipython",
     "r": "r",
     "ruby": "ruby rb",
