@@ -10,10 +10,11 @@ import ipywidgets
 from glm_magic.render.frame import live_frame
 from glm_magic.render.growth import Growth
 
-# Small enough that adding to the last group is cheap, large enough that few widgets are made.
-_GROUP_CHARACTERS = 4000
+# A group ends past this, at about 4 kB: small enough that adding to the last one is cheap, large
+# enough that few widgets are made.
+_GROUP_CHARACTERS = 3000
 # What is finished waits in the tail until it is worth a message of its own.
-_BATCH_CHARACTERS = 1000
+_BATCH_CHARACTERS = 600
 # A box sends the list of its children for each new one, so it holds no more than this.
 _BOX_CHILDREN = 16
 

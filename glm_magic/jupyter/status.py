@@ -13,8 +13,8 @@ from glm_magic.jupyter.column import Widgets
 from glm_magic.render.clean import clean_line
 from glm_magic.render.status import render_figures, render_phase
 
-# Each step of the clock is a message.
-_TICK_S = 0.25
+# Each step of the clock is a message; once text flows, that shows how it goes.
+_WAITING_TICK_S, _TICK_S = 0.25, 0.5
 # Sooner a speed says nothing.
 _LEAST_S = 0.5
 # A rough count; the final one has the server's numbers. An English token has about 4 bytes of
@@ -79,7 +79,7 @@ class Status:
             self._due = 0.0
         now = self._clock()
         if now >= self._due:
-            self._due = now + _TICK_S
+            self._due = now + (_WAITING_TICK_S if self._first is None else _TICK_S)
             self._figures.value = render_figures(self._texts(now))
 
     def _texts(self, now: float) -> list[str]:
