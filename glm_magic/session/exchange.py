@@ -49,8 +49,11 @@ def build_continuation(exchange: Exchange) -> ChatRequest:
         )
     if reply.state == "complete" and reply.finish_reason != "length":
         raise SettingsError("the last answer is complete; `%glm again` sends the request again")
-    turns = (Message("assistant", reply.text), Message("user", _GO_ON))
-    return replace(exchange.request, messages=(*exchange.request.messages, *turns))
+    # llama.cpp, which the local engine is, goes on with a last message of the assistant's own;
+    # of no other endpoint is that documented.
+    asked = () if exchange.endpoint.is_local else (Message("user", _GO_ON),)
+    turns = (*exchange.request.messages, Message("assistant", reply.text), *asked)
+    return replace(exchange.request, messages=turns)
 
 
 def join_replies(before: Reply, after: Reply) -> Reply:
