@@ -147,6 +147,7 @@ class Script:
         headers_delay_s: seconds before the first byte of the response.
         first_chunk_delay_s: seconds between the headers and the first chunk.
         pace_s: seconds between chunks.
+        pauses: after so many chunks of a stream, each time, wait for a `GlmServer.go_on()`.
         stall_after: after so many chunks be silent until the client leaves. Without a stream,
             whatever the number: no response at all.
         cut_after: after so many chunks close the socket inside the chunked body. Without a
@@ -176,6 +177,7 @@ class Script:
     headers_delay_s: float = 0.0
     first_chunk_delay_s: float = 0.0
     pace_s: float = 0.0
+    pauses: tuple[int, ...] = ()
     stall_after: int | None = None
     cut_after: int | None = None
     end_after: int | None = None
@@ -970,6 +972,10 @@ class GlmServer:
         """Use up these scripts first, one for each request that is not refused beforehand."""
         self._queue.extend(scripts)
 
+    def go_on(self) -> None:
+        """Let the latest stream go on where its script pauses, once."""
+        self._loop.call_soon_threadsafe(self._go_on.release)
+
     def finish_tasks(self) -> None:
         """Let every asynchronous task be done at its next poll."""
         for task in self._tasks.values():
@@ -1018,6 +1024,7 @@ class GlmServer:
     async def _run(self, listener: socket.socket) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
+        self._go_on = asyncio.Semaphore(0)
         self._serving: dict[asyncio.Task[None], _Connection] = {}
         server = await self._loop.create_server(self._build_protocol, sock=listener)
         self._started.set()
@@ -1152,9 +1159,12 @@ class GlmServer:
         ending, count = script.ending
         # Rebound, not emptied: an older stream still running keeps its own list.
         sent = self.sent = []
+        go_on = self._go_on = asyncio.Semaphore(0)
         await connection.start_stream()
         await asyncio.sleep(script.first_chunk_delay_s)
         for index, chunk in enumerate(stream.chunks[:count]):
+            if index in script.pauses:
+                await go_on.acquire()
             await asyncio.sleep(script.pace_s if index else 0.0)
             # Counted before it is told: a test that waits for a chunk may hang up right away.
             connection.chunks_sent = index + 1

@@ -47,8 +47,11 @@ def is_watched(shell: InteractiveShell) -> bool:
     nbconvert) tell the kernel that nobody can type, and those that people use, that somebody can.
     The programs would keep the state of every widget, closed ones too.
     """
-    # Since ipykernel 4; there is no public name for it.
-    return bool(getattr(getattr(shell, "kernel", None), "_allow_stdin", True))
+    kernel: Any = getattr(shell, "kernel", None)
+    if not hasattr(kernel, "get_parent"):
+        return True
+    request = kernel.get_parent("shell") or {}
+    return bool(request.get("content", {}).get("allow_stdin", True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A real JupyterLab in a real Chromium.
+"""A real JupyterLab, and a real Notebook, in a real Chromium.
 
 Without a browser these tests are skipped, unless GLM_MAGIC_REQUIRE_BROWSER=1 says that the
 machine must have one (CI): then they fail.
@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from glm_server import GlmServer
-from lab import Lab, launch, start_lab
+from lab import JUPYTERLAB, NOTEBOOK, App, Lab, launch, start_lab
 from playwright.sync_api import Browser, sync_playwright
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -29,9 +30,9 @@ def find_browser() -> str:
     pytest.skip("no Chromium on the PATH")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """One headless Chromium for the tests of a module.
+    """One headless Chromium for the tests of this folder.
 
     Not for the session: playwright keeps an event loop in the main thread, and later tests
     could not run one of their own.
@@ -43,22 +44,37 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture(scope="module")
-def lab_server() -> Iterator[GlmServer]:
-    """The GLM API that the kernels of the one JupyterLab know."""
-    with GlmServer() as server:
-        yield server
+@contextmanager
+def run(folder: Path, app: App) -> Iterator[Lab]:
+    """A front end, and the GLM API that its kernels know."""
+    with GlmServer() as server, start_lab(folder, server, app) as lab:
+        yield lab
 
 
-@pytest.fixture(scope="module")
-def _lab(tmp_path_factory: pytest.TempPathFactory, lab_server: GlmServer) -> Iterator[Lab]:
-    folder: Path = tmp_path_factory.mktemp("lab")
-    with start_lab(folder, lab_server) as lab:
+@pytest.fixture(scope="package")
+def jupyterlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The one JupyterLab."""
+    with run(tmp_path_factory.mktemp("jupyterlab"), JUPYTERLAB) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="package")
+def notebook_7(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The one Notebook."""
+    with run(tmp_path_factory.mktemp("notebook"), NOTEBOOK) as lab:
         yield lab
 
 
 @pytest.fixture
-def lab(_lab: Lab) -> Iterator[Lab]:
+def lab(jupyterlab: Lab) -> Lab:
     """The JupyterLab, with a server that answers by `Script()` until told otherwise."""
-    _lab.reset()
-    yield _lab
+    jupyterlab.reset()
+    return jupyterlab
+
+
+@pytest.fixture(params=["jupyterlab", "notebook_7"], ids=["JupyterLab 4", "Notebook 7"])
+def front_end(request: pytest.FixtureRequest) -> Lab:
+    """JupyterLab and Notebook, one after the other, as `lab` is."""
+    running: Lab = request.getfixturevalue(request.param)
+    running.reset()
+    return running

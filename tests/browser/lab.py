@@ -1,4 +1,4 @@
-"""JupyterLab as a person uses it: open a notebook, run cells, look, save, reopen."""
+"""JupyterLab and Notebook as a person uses them: open a notebook, run, look, save, reopen."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -39,11 +41,47 @@ def launch(playwright: Playwright, path: str) -> Browser:
     return playwright.chromium.launch(executable_path=path, args=flags)
 
 
-class Lab:
-    """One running JupyterLab and the GLM API its kernels know."""
+@dataclass(frozen=True, slots=True)
+class App:
+    """What tells one front end from the other.
 
-    def __init__(self, folder: Path, url: str, token: str, server: GlmServer) -> None:
+    Attributes:
+        module: what `python -m` runs; the distribution has the same name.
+        line: how the version starts.
+        address: the path of a notebook; each `window` has a workspace of its own.
+        idle: where a page says that the kernel is connected and idle.
+    """
+
+    module: str
+    line: str
+    address: str
+    idle: str
+
+
+# In both the toolbar's indicator says idle before the kernel is connected; these do not.
+JUPYTERLAB = App(
+    module="jupyterlab",
+    line="4.",
+    address="lab/workspaces/{window}/tree/{name}",
+    idle=".jp-StatusBar-TextItem:has-text('| Idle')",
+)
+NOTEBOOK = App(
+    module="notebook",
+    line="7.",
+    address="notebooks/{name}",
+    # Fades once it has said "Connecting", and is empty when that is over.
+    idle=".jp-NotebookKernelStatus-fade:empty",
+)
+
+
+class Lab:
+    """One running JupyterLab or Notebook and the GLM API its kernels know."""
+
+    def __init__(
+        self, folder: Path, url: str, token: str, server: GlmServer, app: App = JUPYTERLAB
+    ) -> None:
         self.folder, self.url, self.token, self.server = folder, url, token, server
+        self.app = app
 
     def reset(self) -> None:
         """Let the server answer as at first."""
@@ -64,6 +102,11 @@ class Lab:
         """The notebook as it is on disk."""
         return nbformat.read(self.folder / name, as_version=4)
 
+    def trusts(self, name: str) -> bool:
+        """Whether the server tells front ends to show the outputs as they are."""
+        content = json.loads(self._ask("GET", f"/api/contents/{name}"))["content"]
+        return all(cell["metadata"]["trusted"] for cell in content["cells"])
+
     @contextmanager
     def open(
         self,
@@ -77,12 +120,12 @@ class Lab:
         _write_setting(self.folder, "apputils-extension/themes", {"theme": theme})
         page = browser.new_page(viewport={"width": 1200, "height": 1000})
         page.set_default_timeout(TIMEOUT_MS)
-        notebook = Notebook(page, self.url)
+        notebook = Notebook(page, self.url, self.app)
         if not kernel:
-            page.route("**/api/sessions*", _refuse_new)
-        workspace = secrets.token_hex(4)
+            page.route("**/api/sessions*", _leave_unanswered)
+        address = self.app.address.format(window=secrets.token_hex(4), name=name)
         try:
-            page.goto(f"{self.url}/lab/workspaces/{workspace}/tree/{name}?token={self.token}")
+            page.goto(f"{self.url}/{address}?token={self.token}")
             notebook.wait_until_open(kernel=kernel)
             yield notebook
         except BaseException:
@@ -104,9 +147,10 @@ class Lab:
             return bytes(response.read())
 
 
-def _refuse_new(route: Route) -> None:
-    """Let no kernel start: what is shown then is what the file holds."""
-    route.abort() if route.request.method == "POST" else route.continue_()
+def _leave_unanswered(route: Route) -> None:
+    """Let no kernel start, and no dialog tell so: what is shown then is what the file holds."""
+    if route.request.method != "POST":
+        route.continue_()
 
 
 class Notebook:
@@ -116,8 +160,8 @@ class Notebook:
         foreign: the URLs on any other host that the page asked for; none of them got through.
     """
 
-    def __init__(self, page: Page, url: str) -> None:
-        self.page = page
+    def __init__(self, page: Page, url: str, app: App = JUPYTERLAB) -> None:
+        self.page, self._app = page, app
         self.foreign: list[str] = []
         self._host = urlsplit(url).netloc
         page.on("request", self._note)
@@ -128,13 +172,9 @@ class Notebook:
             self.foreign.append(request.url)
 
     def wait_until_open(self, *, kernel: bool) -> None:
-        """Wait until the notebook is there, and its kernel idle or refused."""
+        """Wait until the notebook is there, and its kernel idle."""
         if kernel:
-            # The toolbar's indicator says idle before the kernel is connected; this does not.
-            status = self.page.locator(".jp-StatusBar-TextItem", has_text="| Idle")
-            expect(status).to_be_visible(timeout=TIMEOUT_MS)
-        else:
-            self.page.get_by_role("button", name=re.compile("Dismiss|Ok", re.I)).click()
+            expect(self.page.locator(self._app.idle)).to_have_count(1, timeout=TIMEOUT_MS)
         expect(self.page.locator(".jp-Notebook .jp-Cell").first).to_be_visible(timeout=TIMEOUT_MS)
 
     def cell(self, index: int) -> Locator:
@@ -183,38 +223,39 @@ class Notebook:
 
 
 @contextmanager
-def start_lab(folder: Path, server: GlmServer) -> Iterator[Lab]:
-    """Run JupyterLab on a free port, with settings and runtime files of its own."""
+def start_lab(folder: Path, server: GlmServer, app: App = JUPYTERLAB) -> Iterator[Lab]:
+    """Run a front end on a free port, with settings and runtime files of its own."""
+    assert version(app.module).startswith(app.line)
     port, token = _free_port(), secrets.token_hex(16)
     _write_setting(
         folder, "apputils-extension/notification", {"fetchNews": "false", "checkForUpdates": False}
     )
     log = (folder / "lab.log").open("wb")
     process = subprocess.Popen(
-        _command(folder, port, token), env=_env(folder, server), stdout=log, stderr=log
+        _command(app, folder, port, token), env=_env(folder, server), stdout=log, stderr=log
     )
     url = f"http://127.0.0.1:{port}"
     try:
         _wait_until_up(f"{url}/api/status?token={token}", process, folder)
-        yield Lab(folder, url, token, server)
+        yield Lab(folder, url, token, server, app)
     finally:
         process.terminate()
         process.wait(30)
         log.close()
 
 
-def _command(folder: Path, port: int, token: str) -> Sequence[str]:
+def _command(app: App, folder: Path, port: int, token: str) -> Sequence[str]:
     options = {
         "ServerApp.port": port,
         "ServerApp.port_retries": 0,
         "ServerApp.root_dir": folder,
         "IdentityProvider.token": token,
-        "LabApp.open_browser": False,
+        "ExtensionApp.open_browser": False,
         "ServerApp.allow_root": True,
         "LabServerApp.user_settings_dir": folder / "settings",
         "LabServerApp.workspaces_dir": folder / "workspaces",
     }
-    return [sys.executable, "-m", "jupyterlab", *(f"--{k}={v}" for k, v in options.items())]
+    return [sys.executable, "-m", app.module, *(f"--{k}={v}" for k, v in options.items())]
 
 
 def _env(folder: Path, server: GlmServer) -> dict[str, str]:
@@ -249,4 +290,4 @@ def _wait_until_up(url: str, process: subprocess.Popen[bytes], folder: Path) -> 
                 return
         except OSError:
             time.sleep(0.1)
-    raise RuntimeError(f"JupyterLab did not start:\n{(folder / 'lab.log').read_text()[-3000:]}")
+    raise RuntimeError(f"the front end did not start:\n{(folder / 'lab.log').read_text()[-3000:]}")

@@ -1,4 +1,4 @@
-"""What a person sees of a reply in JupyterLab: live, at the end, saved and reopened."""
+"""What a person sees of a reply in JupyterLab and Notebook: live, in the end, saved, reopened."""
 
 from __future__ import annotations
 
@@ -7,67 +7,77 @@ from dataclasses import replace
 
 import pytest
 from glm_server import DEMO, THINKING, Script
+from hostile import LURES, attack
 from lab import Lab, Theme
 from playwright.sync_api import Browser, expect
 
 LOAD = "%load_ext glm_magic"
 ASK = "%%glm --web-search\nWhy is the sky blue?"
 HEADING = "Why is the sky blue?"
-# Slow enough to look at, fast enough to wait for.
-SLOW = replace(DEMO, pace_s=0.02)
+# Half of the answer comes, and the rest when it has been looked at.
+IN_HALVES = replace(DEMO, pace_s=0.002, pauses=(180,))
 ENDLESS = Script(text=("# Counting\n\n", *(f"{n}, " for n in range(500))), pace_s=0.1)
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
 def test_an_answer_streams_in_and_stays_after_saving_and_reopening(
-    browser: Browser, lab: Lab, theme: Theme
+    browser: Browser, front_end: Lab, theme: Theme
 ) -> None:
-    lab.server.script = SLOW
-    name = lab.write(LOAD, ASK)
-    shade = theme.split()[-1].lower()
-    with lab.open(browser, name, theme=theme) as notebook:
+    front_end.server.script = IN_HALVES
+    name = front_end.write(LOAD, ASK)
+    picture = f"{front_end.app.module}-{theme.split()[-1].lower()}"
+    with front_end.open(browser, name, theme=theme) as notebook:
         notebook.run(0)
         notebook.start(1)
         output = notebook.output(1)
         expect(output.get_by_role("button", name="Stop")).to_be_visible()
         expect(output.get_by_role("heading", name=HEADING)).to_be_visible()
         expect(output).to_contain_text(re.compile(r"about \d+ tokens/s"))
-        notebook.screenshot(f"{shade}-live")
+        notebook.screenshot(f"{picture}-live")
+        front_end.server.go_on()
         notebook.wait_until_done(1)
         expect(output.get_by_role("button", name="Stop")).to_have_count(0)
         expect(output.locator(".widget-html, .jupyter-widgets")).to_have_count(0)
         expect(output.get_by_role("table").last).to_contain_text("example.org")
-        notebook.screenshot(f"{shade}-final")
+        notebook.screenshot(f"{picture}-final")
         notebook.save()
         assert notebook.foreign == []
-    saved = lab.read(name)
+    saved = front_end.read(name)
     (shown,) = saved.cells[1].outputs
     assert (shown.output_type, sorted(shown.data)) == ("display_data", ["text/html", "text/plain"])
     assert shown.metadata["glm_magic"]["model"] == "glm-4.7-flash"
     assert "widgets" not in saved.metadata
     # A changed output has no valid signature: this is how a notebook from elsewhere looks.
     shown.data["text/html"] = shown.data["text/html"].replace(HEADING, HEADING.upper())
-    stranger = lab.write(name=f"stranger-{name}", notebook=saved)
+    stranger = front_end.write(name=f"stranger-{name}", notebook=saved)
+    assert (front_end.trusts(name), front_end.trusts(stranger)) == (True, False)
     for again, title in ((name, HEADING), (stranger, HEADING.upper())):
-        with lab.open(browser, again, theme=theme, kernel=False) as notebook:
+        with front_end.open(browser, again, theme=theme, kernel=False) as notebook:
             expect(notebook.output(1).get_by_role("heading", name=title)).to_be_visible()
             expect(notebook.output(1).get_by_role("table").last).to_contain_text("示例统计网")
-            notebook.screenshot(f"{shade}-reopened-{'saved' if again == name else 'untrusted'}")
+            notebook.screenshot(f"{picture}-{'reopened' if again == name else 'untrusted'}")
             assert notebook.foreign == []
 
 
-def test_reasoning_is_folded_and_can_be_opened_live_and_after(browser: Browser, lab: Lab) -> None:
-    lab.server.script = replace(THINKING, pace_s=0.08)
+def test_reasoning_is_seen_while_it_comes_then_folds_and_can_be_opened_live_and_after(
+    browser: Browser, lab: Lab
+) -> None:
+    # Once in the reasoning, once in the answer.
+    lab.server.script = replace(THINKING, pace_s=0.002, pauses=(40, 70))
     with lab.open(browser, lab.write(LOAD, "%%glm -m glm-4.6\n17*23?")) as notebook:
         notebook.run(0)
         notebook.start(1)
         output = notebook.output(1)
         thought = output.get_by_text("340").first
+        expect(thought).to_be_visible()
+        notebook.screenshot("reasoning-comes")
+        lab.server.go_on()
         expect(output.get_by_text("Reasoning")).to_be_visible()
         expect(thought).not_to_be_visible()
         output.get_by_text("Reasoning").click()
         expect(thought).to_be_visible()
         notebook.screenshot("reasoning-live")
+        lab.server.go_on()
         notebook.wait_until_done(1)
         summary = output.locator("summary", has_text="Reasoning")
         expect(summary).to_be_visible()
@@ -78,88 +88,67 @@ def test_reasoning_is_folded_and_can_be_opened_live_and_after(browser: Browser, 
 
 
 def test_the_stop_button_ends_its_own_reply_and_the_next_cell_runs(
-    browser: Browser, lab: Lab
+    browser: Browser, front_end: Lab
 ) -> None:
-    lab.server.script = ENDLESS
-    with lab.open(browser, lab.write(LOAD, "%%glm\ncount", "print('went', 'on')")) as notebook:
+    front_end.server.script = ENDLESS
+    with front_end.open(
+        browser, front_end.write(LOAD, "%%glm\ncount", "print('went', 'on')")
+    ) as notebook:
         notebook.run(0)
         notebook.start(1)
         expect(notebook.output(1)).to_contain_text("Counting")
         notebook.start(2)
         notebook.output(1).get_by_role("button", name="Stop").click()
-        lab.server.wait_for_disconnect()
+        front_end.server.wait_for_disconnect()
         notebook.wait_until_done(1)
         expect(notebook.output(1)).to_contain_text("stopped: the answer is not complete")
         expect(notebook.output(2)).to_contain_text("went on")
-        notebook.screenshot("stopped")
+        notebook.screenshot(f"{front_end.app.module}-stopped")
+        assert notebook.foreign == []
 
 
 def test_an_interrupt_keeps_the_partial_answer_in_one_line_and_halts_what_is_queued(
-    browser: Browser, lab: Lab
+    browser: Browser, front_end: Lab
 ) -> None:
-    lab.server.script = ENDLESS
-    with lab.open(browser, lab.write(LOAD, "%%glm\ncount", "print('went', 'on')")) as notebook:
+    front_end.server.script = ENDLESS
+    with front_end.open(
+        browser, front_end.write(LOAD, "%%glm\ncount", "print('went', 'on')")
+    ) as notebook:
         notebook.run(0)
         notebook.start(1)
         expect(notebook.output(1)).to_contain_text("Counting")
         notebook.start(2)
         notebook.interrupt()
-        lab.server.wait_for_disconnect()
+        front_end.server.wait_for_disconnect()
         notebook.wait_until_done(1)
         expect(notebook.output(1)).to_contain_text("stopped: the answer is not complete")
-        expect(notebook.output(1)).to_contain_text("glm: stopped; the partial answer is in _glm")
+        expect(notebook.output(1)).to_contain_text(
+            "glm: stopped; the partial answer is in _glm, `%glm continue` goes on"
+        )
         expect(notebook.output(2)).not_to_contain_text("went on")
         expect(notebook.cell(2).locator(".jp-InputPrompt")).to_have_text("[ ]:")
-        notebook.screenshot("interrupted")
-
-
-HOSTILE = """\
-# Hello
-
-<script>window.pwned = 1</script> <img src=x onerror="window.pwned = 2">
-![pixel]({leak}/a.png) ![ref][r] <iframe srcdoc="<script>parent.pwned = 3</script>"></iframe>
-[click](javascript:window.pwned=4) <https://example.org/ok>
-<style>body {{ display: none }}</style> $\\href{{javascript:alert(1)}}{{x}}$
-
-[r]: {leak}/b.png
-
-```mermaid
-graph TD; A[<img src={leak}/c.png>]
-```
-
-The end.
-"""
+        notebook.screenshot(f"{front_end.app.module}-interrupted")
+        assert notebook.foreign == []
 
 
 def test_a_hostile_answer_runs_nothing_and_asks_no_other_host(browser: Browser, lab: Lab) -> None:
-    leak = lab.server.url.replace("/api/paas/v4", "/leak")
-    text = HOSTILE.format(leak=leak)
-    source = {
-        "refer": "ref_1",
-        "title": f'<img src="{leak}/d.png">',
-        "link": "javascript:window.pwned=5",
-        "content": f"![x]({leak}/e.png)</td></table><script>window.pwned=6</script>",
-        "media": "\u202eevil",
-        "icon": f"{leak}/f.png",
-        "publish_date": "",
-    }
-    lab.server.script = Script(
-        text=tuple(text[i : i + 7] for i in range(0, len(text), 7)),
-        reasoning=(f'<img src="{leak}/g.png" onerror="window.pwned=7">',),
-        sources=(source,),
-        pace_s=0.01,
-    )
+    attack(lab.server)
     name = lab.write(LOAD, "%%glm --web-search\nhello")
     with lab.open(browser, name) as notebook:
         notebook.run(0)
         notebook.run(1)
         expect(notebook.output(1)).to_contain_text("The end.")
+        # Typeset, so that what MathJax makes of the rest is looked at too.
+        expect(notebook.output(1).locator("mjx-container").first).to_be_visible()
         notebook.screenshot("hostile")
         notebook.save()
         assert notebook.page.evaluate("window.pwned") is None
+        expect(notebook.output(1).locator(LURES)).to_have_count(0)
         assert notebook.foreign == []
     with lab.open(browser, name, kernel=False) as notebook:
+        expect(notebook.output(1).locator("mjx-container").first).to_be_visible()
         expect(notebook.output(1)).to_contain_text("The end.")
+        expect(notebook.output(1).locator(LURES)).to_have_count(0)
         assert notebook.page.evaluate("window.pwned") is None
         assert notebook.foreign == []
     assert [r.path for r in lab.server.requests] == ["/api/paas/v4/chat/completions"]

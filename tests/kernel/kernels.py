@@ -117,7 +117,8 @@ class Cell:
         return [
             (m["at"], m["content"]["data"]["state"]["value"])
             for m in self.messages
-            if m["msg_type"] == "comm_msg" and "value" in m["content"]["data"].get("state", {})
+            if m["msg_type"] in ("comm_open", "comm_msg")
+            and "value" in m["content"]["data"].get("state", {})
         ]
 
     def shows(self, text: str) -> bool:
@@ -145,17 +146,22 @@ class Kernel:
         self.manager, self.client = manager, client
         self.log: list[dict[str, Any]] = []
 
-    def send(self, code: str, *, allow_stdin: bool = False) -> str:
-        """Ask for the execution of `code`; return the id of the request."""
+    def send(self, code: str, *, allow_stdin: bool = True) -> str:
+        """Ask for the execution of `code`; return the id of the request.
+
+        Args:
+            allow_stdin: whether somebody can type, as in every front end; a program that runs
+                notebooks says no.
+        """
         return self.client.execute(code, stop_on_error=True, allow_stdin=allow_stdin)
 
-    def run(self, code: str) -> Cell:
+    def run(self, code: str, *, allow_stdin: bool = True) -> Cell:
         """Execute `code` and wait until the kernel is idle again."""
-        return self.wait(self.send(code))
+        return self.wait(self.send(code, allow_stdin=allow_stdin))
 
     def run_typing(self, code: str, answer: str) -> tuple[Cell, dict[str, Any]]:
         """Execute `code`, type `answer` when asked; return the cell and what was asked."""
-        request_id = self.send(code, allow_stdin=True)
+        request_id = self.send(code)
         asked = self.client.get_stdin_msg(timeout=TIMEOUT_S)["content"]
         self.client.input(answer)
         return self.wait(request_id), asked
@@ -219,16 +225,17 @@ class Kernel:
 
 
 @contextmanager
-def start_kernel(env: Mapping[str, str]) -> Iterator[Kernel]:
+def start_kernel(env: Mapping[str, str], python: str = sys.executable) -> Iterator[Kernel]:
     """Run a kernel of this very interpreter, with a profile of IPython of its own.
 
     Args:
         env: variables to set; of the caller's own, those of keys and proxies are not seen.
+        python: the path of another interpreter, which has ipykernel.
     """
     inherited = {name: value for name, value in os.environ.items() if name not in _UNSET}
     manager = KernelManager()
     manager.kernel_spec.argv = [
-        sys.executable,
+        python,
         "-m",
         "ipykernel_launcher",
         "-f",

@@ -10,6 +10,9 @@ from glm_server import ApiFailure, GlmServer, Script, failure
 from kernels import Cell, Kernel
 
 PROMPT = "PROMPT-CANARY, tell me all"
+# The client tries again as it does by itself, and need not wait for it.
+SOON = {"retry-after": "0.05"}
+RATE = failure("1302", retry_after="0.05")
 NO_KEY = """
 import os, sys
 for name in ("ZAI_API_KEY", "ZAI_BASE_URL"):
@@ -249,10 +252,10 @@ def test_an_unknown_model_names_the_nearest_known_one(kernel: Kernel, server: Gl
 @pytest.mark.parametrize(
     ("script", "words"),
     [
-        (Script(error=failure("1302")), "too many requests at once for this account"),
+        (Script(error=RATE), "too many requests at once for this account"),
         (Script(error=failure("1261")), "the prompt is too long for the model"),
         (Script(error=failure("1301")), "the safety review refused the content"),
-        (Script(error=ApiFailure(502, None, "<h1>Bad gateway</h1>")), "the server failed"),
+        (Script(error=ApiFailure(502, None, "<h1>Bad gateway</h1>", SOON)), "the server failed"),
         (Script(html=True), "answered with a web page (text/html)"),
         (Script(redirect="https://example.org/"), "sends on to example.org, which is never"),
         (Script(malformed=b"data: {nonsense\n\n"), "something that is not JSON"),
@@ -278,7 +281,7 @@ def test_a_refused_embedding_is_one_line(kernel: Kernel, server: GlmServer) -> N
 
 
 def test_a_refused_answer_says_so_on_screen(kernel: Kernel, server: GlmServer) -> None:
-    server.script = Script(error=failure("1302"))
+    server.script = Script(error=RATE)
     cell = kernel.run(f"%%glm\n{PROMPT}")
     assert "[no answer came]" in cell.html
     assert kernel.value("_glm.state") == "failed"
@@ -354,7 +357,7 @@ def test_a_failed_cell_assigns_no_variable(kernel: Kernel, server: GlmServer) ->
 
 
 def test_a_failed_cell_halts_run_all(kernel: Kernel, server: GlmServer) -> None:
-    server.script = Script(error=failure("1302"), headers_delay_s=0.3)
+    server.script = Script(error=RATE, headers_delay_s=0.3)
     first, second = kernel.send(f"%%glm\n{PROMPT}"), kernel.send("ran = True")
     assert (kernel.wait(first).status, kernel.wait(second).status) == ("error", "aborted")
 

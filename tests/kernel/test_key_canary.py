@@ -17,13 +17,15 @@ from kernels import Kernel, start_kernel
 # Two halves, as the platform's keys have: neither may be seen.
 ID, SECRET = "c4nary0123456789abcdef", "Tw33tTw33tTw33t"
 KEY = f"{ID}.{SECRET}"
+# The client tries again as it does by itself, and need not wait for it.
+SOON = {"retry-after": "0.05"}
 FAILING = (
     Script(error=ApiFailure(401, "1000", f"invalid Authorization: Bearer {KEY}")),
     Script(error=ApiFailure(400, "1210", f"bad request with key '{KEY}'")),
-    Script(error=ApiFailure(500, None, f"<p>Authorization: Bearer {KEY}</p>")),
-    Script(error=ApiFailure(429, KEY, f"code and message: {KEY}")),
+    Script(error=ApiFailure(500, None, f"<p>Authorization: Bearer {KEY}</p>", SOON)),
+    Script(error=ApiFailure(429, KEY, f"code and message: {KEY}", SOON)),
     Script(error=ApiFailure(400, "1214", f"id {ID}, secret {SECRET}")),
-    Script(error=failure("1302")),
+    Script(error=failure("1302", retry_after="0.05")),
     Script(in_band_error={"error": {"code": "1210", "message": f"key {KEY}"}}),
     Script(cut_after=1),
     Script(text=(), cut_after=0),
@@ -102,7 +104,7 @@ def interrupt(kernel: Kernel, server: GlmServer) -> None:
 def hang_up(kernel: Kernel) -> None:
     """Send the key to servers that say nothing: one hangs up, then there is none."""
     with rude_server() as url:
-        kernel.run(f"%glm config endpoint={url}")
+        kernel.run(f"%glm config endpoint={url} max_retries=1")
         kernel.run_typing("%glm login", KEY)
         for code in ("%%glm\nHello", "%tb", CAUSE):
             kernel.run(code)

@@ -556,6 +556,19 @@ def test_each_chunk_arrives_as_it_is_sent(server: GlmServer, api: httpx.Client) 
         assert len(server.sent) == 1
 
 
+def test_a_stream_pauses_until_it_is_told_to_go_on_each_time(
+    server: GlmServer, api: httpx.Client
+) -> None:
+    server.script = Script(text=("a", "b"), pauses=(1, 2))
+    with api.stream("POST", "/chat/completions", json=STREAM) as response:
+        pieces = response.iter_bytes()
+        for count in (1, 2):
+            next(pieces)
+            assert len(server.sent) == count
+            server.go_on()
+        assert b"".join(pieces).endswith(b"data: [DONE]\n\n")
+
+
 def test_queued_scripts_are_used_up_first(server: GlmServer, api: httpx.Client) -> None:
     server.queue(Script(error=failure("1302")), Script(text=("queued",)))
     server.script = Script(text=("then",))

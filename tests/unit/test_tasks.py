@@ -243,14 +243,13 @@ def test_a_model_is_substituted_when_more_than_its_case_differs(
 
 def test_a_substituted_model_is_named_wherever_the_reply_is_shown() -> None:
     reply = reply_of({**SUCCESS, "model": "GLM-4.7"})
-    assert header_line(reply) == (
-        f"asked for glm-4.6, answered by GLM-4.7 · {HOST} · 0.0 s · 7 + 2 tokens"
-    )
-    assert render_reply_plain(reply) == "42\n\n[asked for glm-4.6, answered by GLM-4.7]"
+    told = f"asked for glm-4.6, answered by GLM-4.7 · {HOST}"
+    assert header_line(reply) == told
+    assert render_reply_plain(reply) == f"42\n\n[{told}]"
 
 
 def test_the_model_that_was_asked_for_is_named_alone() -> None:
-    assert header_line(reply_of(SUCCESS)) == f"glm-4.6 · {HOST} · 0.0 s · 7 + 2 tokens"
+    assert header_line(reply_of(SUCCESS)) == f"glm-4.6 · {HOST}"
     assert render_reply_plain(reply_of(SUCCESS)) == "42"
 
 
