@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from glm_magic.render.growth import Growth, MarkdownGrowth, PlainGrowth, Step
 from glm_magic.render.markdown import TEXT_LIMIT, render_markdown, render_plain
 
-# A step takes in 8,000 characters, and what stayed open before it has at most 4,000.
-MOST_AT_A_STEP = 13_000
+# A step takes in 4,000 characters, and what stayed open before it has at most as many.
+MOST_AT_A_STEP = 9_000
 LINKS = {1: "https://one.example.org/a"}
 
 
@@ -135,12 +135,13 @@ def test_another_text_than_what_came_is_rendered_for_itself() -> None:
     assert growth.whole("# One") == "<h1>One</h1>\n"
 
 
-def test_a_giant_is_plain_in_the_end() -> None:
+def test_a_giant_is_plain_in_the_end_and_what_waits_is_not_taken_in_for_it() -> None:
     text = "**a**\n" * (TEXT_LIMIT // 6 + 1)
     growth = MarkdownGrowth()
     growth.add(text)
     growth.step()
     assert growth.whole(text) == render_plain(text)
+    assert growth.is_waiting
 
 
 @given(st.text(alphabet="ab \n\r\u2028<&你", max_size=60), st.integers(1, 9))
