@@ -12,7 +12,6 @@ from itertools import chain
 from typing import Any, ClassVar, TextIO
 
 from markdown_it import MarkdownIt
-from markdown_it.rules_inline import StateInline
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.markdown import Markdown, TableElement
@@ -20,8 +19,8 @@ from rich.markdown import Markdown, TableElement
 from glm_magic.render.blocks import NESTING_LIMIT, use_blocks
 from glm_magic.render.clean import clean_line, clean_text
 from glm_magic.render.growth import MarkdownGrowth
+from glm_magic.render.inlines import use_formulas
 from glm_magic.render.markdown import Part
-from glm_magic.render.tex import FORMULA
 
 __all__ = ["MarkdownPrinter"]
 
@@ -106,16 +105,5 @@ def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "maxNesting": NESTING_LIMIT})
     parser.enable(["strikethrough", "table"])
     use_blocks(parser)
-    parser.inline.ruler.before("escape", "formula", _formula)
+    use_formulas(parser, "text")
     return parser
-
-
-def _formula(state: StateInline, silent: bool) -> bool:
-    """Take a formula as it is: its underscores, stars and backslashes are not Markdown."""
-    formula = FORMULA.match(state.src, state.pos, state.posMax)
-    if not formula:
-        return False
-    if not silent:
-        state.push("text", "", 0).content = formula[0]
-    state.pos = formula.end()
-    return True

@@ -15,27 +15,35 @@ if TYPE_CHECKING:
     from markdown_it.rules_inline import StateInline
     from markdown_it.token import Token
 
-__all__ = ["use_inlines"]
+__all__ = ["use_formulas", "use_inlines"]
 
 _AUTOLINK = re.compile(r"<(https://[^\s<>]+)>", re.IGNORECASE)
 
 
 def use_inlines(markdown: MarkdownIt) -> None:
     """Add the rules of this module to a parser."""
-    markdown.inline.ruler.before("escape", "formula", _formula)
+    use_formulas(markdown, "formula")
     markdown.inline.ruler.at("autolink", _autolink)
     markdown.core.ruler.push("fold_links", _fold_links)
 
 
-def _formula(state: StateInline, silent: bool) -> bool:
-    """Take a formula as it is: its underscores, stars and backslashes are not Markdown."""
-    formula = FORMULA.match(state.src, state.pos, state.posMax)
-    if not formula:
-        return False
-    if not silent:
-        state.push("formula", "", 0).content = formula[0]
-    state.pos = formula.end()
-    return True
+def use_formulas(markdown: MarkdownIt, kind: str) -> None:
+    """Let a parser take formulas as they are: their stars and backslashes are not Markdown.
+
+    Args:
+        kind: the type of the tokens that they become.
+    """
+
+    def rule(state: StateInline, silent: bool) -> bool:
+        formula = FORMULA.match(state.src, state.pos, state.posMax)
+        if not formula:
+            return False
+        if not silent:
+            state.push(kind, "", 0).content = formula[0]
+        state.pos = formula.end()
+        return True
+
+    markdown.inline.ruler.before("escape", "formula", rule)
 
 
 def _autolink(state: StateInline, silent: bool) -> bool:
