@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from glm_magic.api.catalog import Currency
@@ -83,9 +84,13 @@ def _cost(reply: Reply) -> Iterator[str]:
         yield "cost unknown"
         return
     amount, search = reply.cost.amount, " without the search" if reply.found else ""
-    sign = _SIGNS[reply.cost.currency]
-    words = f"about {sign}{amount:.2g}" if 0 < amount < 1 else f"about {sign}{amount:.2f}"
-    yield f"{words if amount else 'free'}{search} (prices of {reply.cost.read})"
+    words = f"about {_SIGNS[reply.cost.currency]}{_money(amount)}" if amount else "free"
+    yield f"{words}{search} (prices of {reply.cost.read})"
+
+
+def _money(amount: float) -> str:
+    """Cents, or two digits where it is less than that."""
+    return f"{amount:.{max(2, 1 - math.floor(math.log10(amount)))}f}"
 
 
 def _reason(reply: Reply) -> str:

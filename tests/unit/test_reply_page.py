@@ -96,7 +96,7 @@ def test_the_footer_says_tokens_times_speed_cost_and_how_it_ended() -> None:
     reply = replace(WHOLE, usage=usage, billed_in="USD")
     assert footer_line(reply) == (
         "1,200 tokens in (1,000 cached) · 800 out (300 reasoning) · first token 0.54 s · "
-        "total 3.0 s · 320 tokens/s · about $0.002 without the search (prices of 2026-09) · "
+        "total 3.0 s · 320 tokens/s · about $0.0020 without the search (prices of 2026-09) · "
         "finished"
     )
 
@@ -129,6 +129,16 @@ def test_the_price_is_that_of_a_request_of_this_size(
     cost = Reply(model="glm-4.7", usage=usage, billed_in="CNY").cost
     assert cost is not None
     assert cost.amount == pytest.approx(amount)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "words"),
+    [(20, "about ¥0.00016"), (100_000, "about ¥0.80"), (20_000_000, "about ¥160.00")],
+)
+def test_a_cost_is_in_digits_and_not_in_powers_of_ten(tokens: int, words: str) -> None:
+    usage = Usage(tokens, 0, tokens)
+    reply = Reply("a", model="glm-5.3", usage=usage, billed_in="CNY", state="complete")
+    assert f" · {words} (prices of 2026-08) · " in footer_line(reply)
 
 
 def test_a_reply_that_nobody_bills_by_token_has_no_cost() -> None:
