@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 Format = Literal["md", "text", "code", "json"]
 State = Literal["streaming", "complete", "stopped", "cut off", "withdrawn", "failed"]
 
-# A mark of a source as GLM writes it: [ref_1], 【ref_1】 or bare.
-_SOURCE_MARK = re.compile(r"(?<![\w/.-])ref_([0-9]{1,4})(?!\w)")
+# A mark of a source as GLM writes it: [ref_1], 【ref_1】 or bare, its dash escaped or not.
+_SOURCE_MARK = re.compile(r"(?<![\w/.-])ref\\?_([0-9]{1,4})(?!\w)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +148,7 @@ class ReplyFold:
     _text: list[str] = field(default_factory=list)
     _reasoning: list[str] = field(default_factory=list)
     _calls: dict[int, list[ToolCallDelta]] = field(default_factory=dict)
+    _sources: dict[int, Source] = field(default_factory=dict)
 
     def add(self, event: Event, at_s: float) -> None:
         """Take one event that came `at_s` seconds after the request was sent."""
@@ -165,7 +166,7 @@ class ReplyFold:
                 model = model or self.start.model
                 self.start = replace(self.start, request_id=request_id, model=model)
             case SourcesFound(sources):
-                self.start = replace(self.start, found=merge_sources(self.start.found, sources))
+                self._sources |= {source.number: source for source in sources}
             case UsageReported(usage):
                 self.start = replace(self.start, usage=usage)
             case ToolCallDelta(index):
@@ -186,6 +187,7 @@ class ReplyFold:
             self.start,
             text="".join(self._text),
             reasoning="".join(self._reasoning),
+            found=merge_sources(self.start.found, tuple(self._sources.values())),
             tool_calls=tuple(_join_call(self._calls[index]) for index in sorted(self._calls)),
             state=state,
             seconds=seconds,

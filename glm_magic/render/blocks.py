@@ -78,7 +78,7 @@ def _push_paragraph(state: StateBlock, start: int, stop: int) -> None:
 
 
 def _table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """Parse a table, unless it would grow out of all proportion: then its lines stay as text."""
+    """Parse a table, unless it would lose cells or grow out of all proportion: then as written."""
     from markdown_it.rules_block import table
 
     if silent:
@@ -86,7 +86,7 @@ def _table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     if not table(state, start, end, True):
         return False
     stop = _table_end(state, start, end)
-    if not _is_exploding(state, start, stop):
+    if not _is_exploding(state, start, stop) and not _has_surplus(state, start, stop):
         return table(state, start, end, False)
     _push_verbatim(state, start, stop)
     return True
@@ -110,8 +110,26 @@ def _table_end(state: StateBlock, start: int, end: int) -> int:
     return end
 
 
+def _has_surplus(state: StateBlock, start: int, stop: int) -> bool:
+    """Whether a row has more cells with text than the head has cells: GFM drops them."""
+    from markdown_it.rules_block.table import escapedSplit
+
+    most = _columns(state, start)
+    for number in range(start + 2, stop):
+        line = _line(state, number).strip()
+        if line.count("|") >= most:
+            cells = escapedSplit(line)[line.startswith("|") :]
+            if any(cell.strip() for cell in cells[most:]):
+                return True
+    return False
+
+
+def _columns(state: StateBlock, start: int) -> int:
+    return sum(map(bool, _line(state, start + 1).replace(" ", "").split("|")))
+
+
 def _is_exploding(state: StateBlock, start: int, stop: int) -> bool:
-    columns = sum(map(bool, _line(state, start + 1).replace(" ", "").split("|")))
+    columns = _columns(state, start)
     written = state.eMarks[stop - 1] - state.bMarks[start]
     return columns > _COLUMN_LIMIT or columns * (stop - start) > max(_SMALL_TABLE_CELLS, written)
 

@@ -215,7 +215,7 @@ class MarkdownGrowth:
 
 def _with_links(block: _Block, links: Mapping[int, str]) -> str:
     """Sources come last of all: only now their marks can become links."""
-    return render_part(block.text, links).html if links and "ref_" in block.text else block.html
+    return render_part(block.text, links).html if links and "ref_" in block.html else block.html
 
 
 def finished_length(text: str) -> int:
@@ -261,10 +261,11 @@ def _last_block(tokens: list[Token]) -> Token | None:
 def _is_closed_fence(block: Token, text: str) -> bool:
     if block.type != "fence" or block.map is None or block.map[1] - block.map[0] < 2:
         return False
-    line = text.split("\n")[block.map[1] - 1]
-    mark = line.strip()
+    # As the parser has it: other blanks than these, such as U+3000, are no blanks of Markdown.
+    line = text.split("\n")[block.map[1] - 1].expandtabs(4)
+    mark = line.strip(" ")
     is_mark = len(mark) >= len(block.markup) and not mark.strip(block.markup[0])
-    return is_mark and len(line) - len(line.lstrip()) < 4
+    return is_mark and len(line) - len(line.lstrip(" ")) < 4
 
 
 def _cut_block(text: str) -> tuple[int, str]:
@@ -283,7 +284,9 @@ def _cut_block(text: str) -> tuple[int, str]:
         items = [t.map[0] for t in tokens if t.level == 1 and t.type == "list_item_open" and t.map]
         return starts[items[-1]] or starts[-1], ""
     head = text[: starts[heads]]
-    return starts[-1], head if len(head) <= _OPENING_CHARACTERS else ""
+    head = head if len(head) <= _OPENING_CHARACTERS else ""
+    # Behind the head there may be a single line, which has no end yet.
+    return starts[-1] if starts[-1] > len(head) else _word_end(text), head
 
 
 def _word_end(text: str) -> int:

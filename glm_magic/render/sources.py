@@ -60,8 +60,16 @@ def _merge(sources: Sequence[Source], cited: Collection[int]) -> list[_Row]:
 
 def _page(source: Source) -> object:
     if link := parse_link(source.link):
-        return link.href.partition("#")[0].rstrip("/")
+        return _without_place(link.href)
     return (source.link, source.title, source.site, source.date, source.snippet)
+
+
+def _without_place(href: str) -> str:
+    """The URL of a page, whatever place in it is meant; some pages are told by such a place."""
+    page, sign, place = href.partition("#")
+    if place.startswith(("/", "!")):
+        return page + sign + place
+    return page if "?" in page else page.rstrip("/")
 
 
 def _draw(row: _Row) -> str:

@@ -25,7 +25,7 @@ _COMMANDS = (
     r"|DeclareMathOperator|DeclarePairedDelimiters?(?:X|XPP)?|documentclass|edef|expandafter"
     r"|futurelet|gdef|global|href|html[A-Za-z]*|immediate|include(?:graphics|only)?|input|let"
     r"|loadextension|long|mathchardef|mathtip|mathtoolsset|mmlToken|newcommand|newenvironment"
-    r"|newtagform|noexpand|openin|openout|providecommand|read|renewcommand|renewenvironment"
+    r"|newtagform|Newextarrow|noexpand|openin|openout|providecommand|read|renewcommand|renewenvironment"
     r"|renewtagform|require|special|style|texttip|toggle|unicode|url|usepackage|usetagform"
     r"|verbatiminput|write|xdef"
 )

@@ -87,6 +87,18 @@ def test_a_long_fence_stays_a_fence_and_a_long_table_keeps_its_head() -> None:
         assert words_of(table)[:2] == ["a", "b"]
 
 
+@pytest.mark.parametrize("head", ["```json\n", "| a | b |\n|---|---|\n| ", "> a\n> ", "- a\n  "])
+def test_a_single_line_without_end_is_shown_in_bounded_pieces_none_of_them_empty(
+    head: str,
+) -> None:
+    text = head + "x" * 40_000
+    steps = list(steps_of(MarkdownGrowth(), text, 500))
+    pieces = [text_of(step.finished) for step in steps if step.finished]
+    assert max(len(step.tail) for step in steps) < MOST_AT_A_STEP
+    assert all(piece.strip() for piece in pieces)
+    assert "".join((*pieces, text_of(steps[-1].tail))).count("x") == 40_000
+
+
 def test_text_after_a_long_fence_is_text_again() -> None:
     *_, last = steps_of(MarkdownGrowth(), FENCE + "```\n\nAfter *it*.\n", 700)
     assert last.tail == "<p>After <em>it</em>.</p>\n"

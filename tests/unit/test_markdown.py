@@ -345,7 +345,7 @@ def test_an_image_becomes_its_text_with_its_host(text: str, shown: str) -> None:
     assert render_markdown(text) == f"<p>{shown}</p>\n"
 
 
-@pytest.mark.parametrize("mark", ["[ref_1]", "【ref_1】", "ref_1"])
+@pytest.mark.parametrize("mark", ["[ref_1]", "【ref_1】", "ref_1", "[ref\\_1]", "[&#114;ef_1]"])
 def test_a_mark_becomes_a_link_to_its_source(mark: str) -> None:
     assert render_markdown(f"So {mark}.", SOURCES) == (
         f'<p>So <a href="https://one.example.org/a" {REL}>[1]</a>'
@@ -445,6 +445,13 @@ def test_the_same_reference_twice_holds_as_it_was_first_and_shows_the_other() ->
     assert text_of(html).split("\n") == ["[a]: https://two.org/", "a (one.org)", ""]
 
 
+def test_a_table_with_more_cells_than_its_head_is_shown_as_it_was_written() -> None:
+    table = "| a | b |\n|--|--|\n| x | y | LOST |\n"
+    assert render_markdown(table) == f'<pre class="highlight"><code>{table}</code></pre>\n'
+    for fine in ("| x | y |", "x | y", "| x | y |  |", "| x | y\\| |", "| x |"):
+        assert "<table>" in render_markdown(f"| a | b |\n|--|--|\n{fine}\n")
+
+
 def test_a_text_of_excessive_length_is_shown_plain() -> None:
     text = "**a**" + "x" * 299_995
     assert render_markdown(text).startswith("<p><strong>a</strong>xx")
@@ -488,6 +495,9 @@ def test_long_plain_text_is_cut_into_blocks_that_a_browser_may_skip_and_loses_no
         ("```\na\n```\nb\n", "```\na\n```\n"),
         ("x\n\n```\na\n```\n", "x\n\n```\na\n```\n"),
         ("~~~~\na\n~~~\n", ""),
+        ("```\na\n\t```\n", ""),
+        ("```\na\n```\u3000\n", ""),
+        ("```\na\n   ``` \t\n", "```\na\n   ``` \t\n"),
         ("```\n```", ""),
         ("- ```\n  a\n  ```\n", ""),
         ("$$\na\n- b\n", ""),
@@ -508,7 +518,8 @@ PIECES = st.one_of(
     st.sampled_from(["```\n", "```py\n", "~~~\n", "`", "**", "[", "]", "<div>\n", "<!--", "&#10;"]),
     st.sampled_from(["|", "| a | b |\n", "|---|---|\n", "| a | b |\n|---|---|\n| 1 |\n"]),
     st.sampled_from(["$$\n", "$$", "$$\n- a\n$$\n", "\\[\n", "\\]\n", "$x$"]),
-    st.sampled_from(["[ref_1]", "[a](https://a.org)", "[a]: b\n"]),
+    st.sampled_from(["[ref_1]", "ref\\_1", "[a](https://a.org)", "[a]: b\n", "\t```\n", "\u3000"]),
+    st.sampled_from(["[a]: https://a.org\n", "[^1]: x\n", "[^1]", "- [ ] x\n"]),
     st.sampled_from(["\x1b]8;;", "\x07", "\ud83d", "\ude00"]),
 )
 

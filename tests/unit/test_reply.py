@@ -87,7 +87,7 @@ def test_a_repr_of_a_long_reply_is_short() -> None:
 
 
 def test_sources_are_a_table_indexed_by_their_number() -> None:
-    sources = Reply(text="GDP[ref_2] x_ref_1", found=(FIRST, SECOND)).sources
+    sources = Reply(text="GDP[ref\\_2] x_ref_1", found=(FIRST, SECOND)).sources
     assert list(sources.columns) == ["title", "link", "site", "date", "snippet", "cited"]
     assert list(sources.index) == [1, 2]
     assert sources.index.name == "number"

@@ -282,6 +282,12 @@ def test_a_page_that_was_found_twice_is_one_row() -> None:
     assert "Sources (2)" in html
 
 
+def test_pages_that_differ_in_more_than_a_place_are_rows_of_their_own() -> None:
+    links = ["https://a.org/#/a", "https://a.org/#/b", "https://a.org/?q=x", "https://a.org/?q=x/"]
+    sources = [Source(n, "t", link, "", "", "") for n, link in enumerate(links, 1)]
+    assert "Sources (4)" in render_sources(sources)
+
+
 def test_pages_without_links_are_the_same_only_if_all_they_say_is() -> None:
     first = Source(1, "Q1", "", "s", "", "x")
     others = [replace(first, number=2), replace(first, number=3, snippet="y")]
