@@ -34,9 +34,9 @@ class Printer(Protocol):
         """Print what is left; no more text comes."""
 
 
-def new_printer(out: TextIO) -> Printer:
+def new_printer(out: TextIO, *, is_markdown: bool = True) -> Printer:
     """Return a printer of Markdown for a terminal that can show it, a plain one for any other."""
-    shows_styles = out.isatty() and os.environ.get("TERM") != "dumb"
+    shows_styles = is_markdown and out.isatty() and os.environ.get("TERM") != "dumb"
     if not shows_styles or find_spec("rich") is None:
         return _PlainPrinter(out)
     from glm_magic.jupyter.rich_printer import MarkdownPrinter

@@ -1,7 +1,7 @@
 """An answer printed as Markdown by rich; imported only where rich is installed.
 
-rich's own parser takes raw HTML for markup and then drops it; ours shows it. Links are followed
-by where they lead, and nothing is cut: Chinese text wraps in the cells of tables too.
+rich's own parser takes raw HTML for markup and then drops it; ours shows it. Links and images
+are followed by where they lead, and nothing is cut: Chinese text wraps in tables too.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from itertools import chain
 from typing import Any, ClassVar, TextIO
 
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
-from rich.markdown import Markdown, TableElement
+from rich.markdown import CodeBlock, Markdown, TableElement
 
 from glm_magic.render.blocks import NESTING_LIMIT, use_blocks
 from glm_magic.render.clean import clean_line, clean_text
+from glm_magic.render.code import is_coloured
 from glm_magic.render.growth import MarkdownGrowth
 from glm_magic.render.inlines import use_formulas
 from glm_magic.render.markdown import Part
@@ -90,14 +92,40 @@ class _Table(TableElement):
         return chain.from_iterable(row.cells for row in rows)
 
 
+class _Code(CodeBlock):
+    """A code block; its colours are rich's, but only where ours would have any."""
+
+    @classmethod
+    def create(cls, markdown: Markdown, token: Token) -> _Code:
+        language = (token.info.split() or [""])[0]
+        known = language if is_coloured(token.content, language) else "text"
+        return cls(known, markdown.code_theme)
+
+
 class _Markdown(Markdown):
-    elements: ClassVar = {**Markdown.elements, "table_open": _Table}
+    elements: ClassVar = {
+        **Markdown.elements,
+        "table_open": _Table,
+        "fence": _Code,
+        "code_block": _Code,
+    }
 
 
 def _parse(text: str) -> Markdown:
     markdown = _Markdown("", hyperlinks=False, code_theme="ansi_dark")
     markdown.parsed = _parser().parse(clean_text(text))
+    for token in markdown.parsed:
+        for child in token.children or ():
+            _clean(child)
     return markdown
+
+
+def _clean(token: Token) -> None:
+    """Clean text again, since entities (`&#x202e;`) are resolved by now; images become text."""
+    if token.type == "image":
+        token.type = "text"
+        token.content = f"[image: {token.content} ({token.attrs.get('src', '')})]"
+    token.content = clean_text(token.content)
 
 
 @cache

@@ -76,7 +76,7 @@ def new_view(shell: InteractiveShell, look: Look, on_stop: Callable[[], None]) -
     if is_terminal(shell):
         from glm_magic.jupyter.terminal import TerminalView
 
-        return TerminalView(start=look.start)
+        return TerminalView(start=look.start, is_markdown=look.format == "md")
     if not is_watched(shell):
         return StaticView()
     from glm_magic.jupyter.live import LiveView

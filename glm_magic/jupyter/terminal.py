@@ -20,11 +20,14 @@ class TerminalView:
 
     Args:
         start: the beginning of the answer where it is known already.
+        is_markdown: whether it may be shown as Markdown; as it comes otherwise.
     """
 
-    def __init__(self, out: TextIO | None = None, *, start: str = "") -> None:
+    def __init__(
+        self, out: TextIO | None = None, *, start: str = "", is_markdown: bool = True
+    ) -> None:
         self._out = sys.stdout if out is None else out
-        self._printer = new_printer(self._out)
+        self._printer = new_printer(self._out, is_markdown=is_markdown)
         if start:
             self._printer.add(start)
         self._thinking = False

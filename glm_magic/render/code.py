@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pygments.lexer import Lexer
 
-__all__ = ["LANGUAGE", "draw_code_block", "is_code_class"]
+__all__ = ["LANGUAGE", "draw_code_block", "is_code_class", "is_coloured"]
 
 LANGUAGE = re.compile(r"[A-Za-z0-9_+#.-]{1,30}")
 
@@ -78,6 +78,12 @@ def draw_code_block(code: str, language: str = "", *, coloured: bool = True) -> 
     lexer = _lexer(language.lower()) if coloured else None
     drawn = _coloured(code, lexer) if lexer else None
     return f'<pre class="highlight"><code{kind}>{drawn or _escaped(code)}</code></pre>\n'
+
+
+def is_coloured(code: str, language: str) -> bool:
+    """Return whether a block of this code has colours: a known language, lexed in time."""
+    lexer = _lexer(language.lower()) if len(code) <= _COLOURED_CHARACTERS else None
+    return lexer is not None and _coloured(code, lexer) is not None
 
 
 def is_code_class(tag: str, value: str) -> bool:

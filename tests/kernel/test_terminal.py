@@ -276,9 +276,13 @@ def test_with_rich_a_terminal_gets_styles_and_moves_of_our_own_only(
     hostile = (
         "\x1b[2Jred \x1b]0;title\x07 \x1b]52;c;aGk=\x07 \x1b]8;;https://e.org\x07x \x9b31m\x08"
     )
-    server.script = Script(text=(hostile, "\n\n[a](javascript:x) ![i](https://e.org/p.png)"))
+    links = "\n\n[a](javascript:x) ![i](https://e.org/p.png) &#x202e;evil&#x2066; &#27;[2J"
+    # A lexer of this name takes a minute for it.
+    fence = f"\n\n```mcfunction\n{'1' * 500}z\n```\n"
+    server.script = Script(text=(hostile, links, fence))
     screen = styled_terminal.run("%%glm\nHello")
     assert "red" in screen
     # Styles, and what rich draws the open block with: up, erase the line, hide the cursor.
     rest = re.sub(r"\x1b\[([0-9;]*m|[0-9]*A|2K|\?25[lh])", "", screen)
-    assert re.findall(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", rest) == []
+    assert re.findall(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u2069]", rest) == []
+    assert "[image: i (https://e.org/p.png)]" in rest
