@@ -11,6 +11,7 @@ from glm_magic.errors import Stopped
 from glm_magic.jupyter.runner import follow, uninterrupted
 from glm_magic.jupyter.show import Look, ReplyView, new_view, show_value
 from glm_magic.render.clean import clean_text
+from glm_magic.render.footer import ending_line
 from glm_magic.session.exchange import Exchange, join_replies
 
 if TYPE_CHECKING:
@@ -95,15 +96,13 @@ def ask_as_task(
     """Submit a request as a task and wait for its reply; None when told to stop waiting."""
     from glm_magic.jupyter.tasks import run_task
 
-    reply = run_task(glm, request, endpoint, form, out=out)
-    if reply is not None:
-        keep(glm, Exchange(request, endpoint, reply, is_task=True))
-    return reply
+    exchange = Exchange(request, endpoint, Reply(format=form), is_task=True)
+    return run_task(glm, exchange, out=out)
 
 
 def _extract(glm: Glm, reply: Reply) -> None:
     """Put the first code block into the next cell, cleaned; nothing runs it."""
-    if reply.state != "complete":
+    if ending_line(reply):
         print("glm: the answer is not complete; no cell was made of its code")
     elif not reply.code:
         print("glm: no code block in the answer; no cell was made")

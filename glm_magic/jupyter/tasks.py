@@ -25,31 +25,25 @@ from glm_magic.jupyter.options import split_words
 from glm_magic.jupyter.runner import follow, uninterrupted
 from glm_magic.jupyter.show import Look, ReplyView, is_terminal, new_view, show_table
 from glm_magic.render.tasks import render_tasks, render_tasks_plain
+from glm_magic.session.exchange import Exchange
 
 if TYPE_CHECKING:
-    from glm_magic.api.endpoints import Endpoint
-    from glm_magic.api.requests import ChatRequest
     from glm_magic.jupyter.magics import Glm
 
 _STOP_TIP = "Stop waiting; the task goes on and can be picked up later"
 
 
-def run_task(
-    glm: Glm,
-    request: ChatRequest,
-    endpoint: Endpoint,
-    form: Format = "md",
-    *,
-    out: str | None = None,
-) -> Reply | None:
+def run_task(glm: Glm, exchange: Exchange, *, out: str | None = None) -> Reply | None:
     """Submit a request as a task, wait for its reply and show it; None when told to stop waiting.
 
     Raises:
         SettingsError: the endpoint has no tasks.
         Stopped: the kernel was interrupted; the task goes on.
     """
+    request, endpoint = exchange.request, exchange.endpoint
     check_tasks(endpoint)
     session, _ = glm.open()
+    session.last = exchange  # however the wait ends
     client, total_s = session.client(endpoint), session.settings.total_timeout_s
 
     async def work(report: Report) -> None:
@@ -61,7 +55,9 @@ def run_task(
 
         await wait_for_task(task, poll, report, total_timeout_s=total_s)
 
-    return _wait(glm, _Wait(request.model, endpoint.host, submits=True, format=form), work, out)
+    return _wait(
+        glm, _Wait(request.model, endpoint.host, submits=True, exchange=exchange), work, out
+    )
 
 
 def show_tasks(glm: Glm, rest: str) -> Reply | None:
@@ -97,7 +93,8 @@ def _pick_up(glm: Glm, task_id: str) -> Reply | None:
         await wait_for_task(task, poll, report, total_timeout_s=total_s)
 
     model = request.model if request else "an earlier task"
-    return _wait(glm, _Wait(model, endpoint.host, submits=False), work)
+    exchange = Exchange(request, endpoint, Reply(), is_task=True) if request else None
+    return _wait(glm, _Wait(model, endpoint.host, submits=False, exchange=exchange), work)
 
 
 @dataclass(slots=True)
@@ -106,6 +103,7 @@ class _Wait:
 
     Attributes:
         submits: whether it begins with submitting the task.
+        exchange: what the reply will be of; None for a task of another session.
         progress: the last; set by the thread of the loop, so that it is known even when the
             main thread is interrupted before it looks.
     """
@@ -113,7 +111,7 @@ class _Wait:
     model: str
     host: str
     submits: bool
-    format: Format = "md"
+    exchange: Exchange | None = None
     progress: Progress | None = None
     started: float = field(default_factory=time.perf_counter)
 
@@ -121,6 +119,11 @@ class _Wait:
     def seconds(self) -> float:
         """How long it has lasted."""
         return time.perf_counter() - self.started
+
+    @property
+    def format(self) -> Format:
+        """How the reply is shown."""
+        return self.exchange.reply.format if self.exchange else "md"
 
     @property
     def reply(self) -> Reply | None:
@@ -234,3 +237,5 @@ def _keep(glm: Glm, wait: _Wait) -> None:
         session.tasks.update(wait.progress.task)
     if wait.reply is not None:
         glm.shell.push({"_glm": wait.reply}, interactive=False)
+        # The last answer is the one in `_glm`, also where nobody knows what was asked.
+        session.last = replace(wait.exchange, reply=wait.reply) if wait.exchange else None

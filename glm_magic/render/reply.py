@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from glm_magic.api.code import parse_code_blocks
 from glm_magic.api.reply import Reply
@@ -12,6 +11,7 @@ from glm_magic.render.code import draw_code_block
 from glm_magic.render.footer import ending_line, footer_line, header_line
 from glm_magic.render.frame import frame, muted
 from glm_magic.render.growth import MarkdownGrowth
+from glm_magic.render.indent import indent_json
 from glm_magic.render.markdown import (
     TEXT_LIMIT,
     render_line,
@@ -47,13 +47,13 @@ def render_answer(reply: Reply, growth: MarkdownGrowth | None = None) -> str:
     Args:
         growth: what was rendered of it while it came, if anything was.
     """
+    links = {source.number: source.link for source in reply.found}
     if reply.format == "code":
-        return _code(reply)
+        return _code(reply, links)
     if reply.format == "json":
         return _json(reply)
     if reply.format == "text":
         return render_plain(reply.text)
-    links = {source.number: source.link for source in reply.found}
     whole = growth.whole(reply.text, links) if growth else render_markdown(reply.text, links)
     return _giant_note(reply.text) + whole
 
@@ -63,45 +63,31 @@ def _giant_note(text: str) -> str:
     return muted(f"shown as plain text: {len(text):,} characters") if is_giant else ""
 
 
-def _code(reply: Reply) -> str:
+def _code(reply: Reply, links: Mapping[int, str]) -> str:
     """The code blocks alone, the words around them folded; all of it where there are none."""
     blocks = parse_code_blocks(reply.text) if len(reply.text) <= TEXT_LIMIT else ()
+    whole = _giant_note(reply.text) + render_markdown(reply.text, links)
     if not blocks:
-        return render_markdown(reply.text)
+        return whole
     shown = "".join(draw_code_block(clean_text(block.code), block.language) for block in blocks)
-    return shown + _folded("The whole answer", render_markdown(reply.text))
+    return shown + _folded("The whole answer", whole)
 
 
 def _json(reply: Reply) -> str:
     """The answer indented if it is JSON, fenced or not; as it came, with the reason, if not."""
     try:
-        shown = json.dumps(parse_json(reply.text), indent=2, ensure_ascii=False)
+        shown = indent_json(_json_text(reply.text))
     except (ValueError, RecursionError) as error:
         why = muted(render_line(f"not shown as JSON: {error}"))
         return why + render_plain(reply.text)
     return draw_code_block(clean_text(shown), "json")
 
 
-def parse_json(text: str) -> object:
-    """Return the JSON of an answer, alone or in its first fence.
-
-    Raises:
-        ValueError: it is none, or an object in it has one name twice.
-        RecursionError: it is nested too deep.
-    """
-    fenced = parse_code_blocks(text)
-    is_fenced = bool(fenced) and not text.lstrip().startswith(("{", "["))
-    content = fenced[0].code if is_fenced else text
-    return json.loads(content, object_pairs_hook=_object)
-
-
-def _object(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
-    names: dict[str, object] = {}
-    for name, value in pairs:
-        if name in names:
-            raise ValueError(f"the name {name!r} stands twice in an object")
-        names[name] = value
-    return names
+def _json_text(text: str) -> str:
+    """What of an answer is JSON: all of it, or its first fence."""
+    if text.lstrip().startswith(("{", "[")) or len(text) > TEXT_LIMIT:
+        return text
+    return next((block.code for block in parse_code_blocks(text)), text)
 
 
 def render_reasoning(reasoning: str) -> str:

@@ -47,13 +47,19 @@ def build_continuation(exchange: Exchange) -> ChatRequest:
         raise SettingsError(
             "the last answer has no text to go on from; `%glm again` sends the request again"
         )
-    if reply.state == "complete" and reply.finish_reason != "length":
+    if reply.state == "complete" and reply.finish_reason in (None, "stop"):
         raise SettingsError("the last answer is complete; `%glm again` sends the request again")
+    if reply.state == "complete" and reply.finish_reason != "length":
+        raise SettingsError(
+            f"the last answer cannot go on: it ended with '{reply.finish_reason}'; "
+            "`%glm again` sends the request again"
+        )
     # llama.cpp, which the local engine is, goes on with a last message of the assistant's own;
     # of no other endpoint is that documented.
     asked = () if exchange.endpoint.is_local else (Message("user", _GO_ON),)
     turns = (*exchange.request.messages, Message("assistant", reply.text), *asked)
-    return replace(exchange.request, messages=turns)
+    # A new search would number its sources anew, and search for the request to go on.
+    return replace(exchange.request, messages=turns, web_search=None)
 
 
 def join_replies(before: Reply, after: Reply) -> Reply:
@@ -62,8 +68,10 @@ def join_replies(before: Reply, after: Reply) -> Reply:
     Counts and times are those of the second request alone. Where both have a source of the same
     number, the first holds: the text that refers to it came first.
     """
+    failed = after.state == "failed" and before.text
     return replace(
         after,
+        state="cut off" if failed else after.state,
         text=before.text + after.text,
         reasoning="\n\n".join(filter(None, (before.reasoning, after.reasoning))),
         found=merge_sources(after.found, before.found),

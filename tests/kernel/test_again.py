@@ -63,6 +63,31 @@ def test_again_works_after_a_failure(kernel: Kernel, server: GlmServer) -> None:
     assert messages(server) == [("user", "Hello")]
 
 
+def test_again_after_a_task_that_was_let_go_is_that_task(kernel: Kernel, server: GlmServer) -> None:
+    kernel.run("%%glm\nFirst")
+    server.script = Script(processing_polls=99)
+    request_id = kernel.send("%%glm --task\nSecond")
+    cell = kernel.read(request_id, lambda cell: cell.shows("PROCESSING"))
+    kernel.interrupt()
+    kernel.wait(request_id, cell)
+    server.script = Script(processing_polls=0)
+    kernel.run("%glm again")
+    (sent,) = (r.json for r in server.requests[-2:] if r.method == "POST")
+    assert sent["messages"][-1]["content"] == "Second"
+
+
+def test_continue_goes_on_from_a_task_that_was_picked_up(kernel: Kernel, server: GlmServer) -> None:
+    server.script = Script(text=("half",), finish_reason="length", processing_polls=0)
+    kernel.run("%%glm --task\nTask")
+    task_id = server.requests[-1].path.rpartition("/")[2]
+    kernel.run("%%glm\nAnother")
+    kernel.run(f"%glm task {task_id}")
+    server.script = Script(text=(" whole",))
+    kernel.run("%glm continue")
+    assert messages(server)[0] == ("user", "Task")
+    assert kernel.value("_glm.text") == "half whole"
+
+
 def test_again_submits_a_task_again(kernel: Kernel, server: GlmServer) -> None:
     server.script = Script(processing_polls=0)
     kernel.run("%%glm --task\nHello")
@@ -79,7 +104,8 @@ def test_continue_goes_on_from_the_partial_text_and_the_two_are_one(
 ) -> None:
     server.script = cut("```python\nx = 1\n", reasoning=("hm",))
     assert kernel.run("%%glm -s Brief.\nCode").status == "error"
-    server.script = Script(text=("y = 2\n```\n", "Done."), usage={"prompt_tokens": 7})
+    rest = ("y = 2\n```\n", "Done.")
+    server.script = Script(text=rest, usage={"prompt_tokens": 7}, pace_s=0.1)
     cell = kernel.run("%glm continue -o whole")
     assert cell.status == "ok", cell.error_line
     asked = messages(server)
@@ -198,13 +224,22 @@ def test_as_json_it_is_indented(kernel: Kernel, server: GlmServer, text: str) ->
     assert '{\n  "名": [\n    1,\n    2.5\n  ]\n}' in shown
 
 
+def test_as_json_every_value_stays_as_it_was_written(kernel: Kernel, server: GlmServer) -> None:
+    number = "9" * 5_000
+    text = f'{{"a":1e400,"a":1.10,"b":{number},"c":[],"d":"x\\"y,{{ \u2028"}}'
+    server.script = Script(text=(text,))
+    shown = unescape(re.sub("<[^>]*>", "", kernel.run("%%glm --format json\nHello").html))
+    lines = ("{", '"a": 1e400,', '"a": 1.10,', f'"b": {number},', '"c": [],')
+    assert "\n  ".join((*lines, '"d": "x\\"y,{ \\u2028"\n}')) in shown
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
         ("not JSON", "not shown as JSON: Expecting value"),
-        ('{"a": 1, "a": 2}', "the name 'a' stands twice in an object"),
         ("[" * 100_000, "not shown as JSON: "),
-        ('{"a": ' + "9" * 5_000 + "}", "not shown as JSON: Exceeds the limit"),
+        ("[" * 300 + "1," * 30_000 + "1" + "]" * 300, "not shown as JSON: it is nested so deep"),
+        ('{"a": NaN}', "not shown as JSON: NaN is no JSON"),
     ],
 )
 def test_what_is_no_json_is_shown_as_it_came(
@@ -234,6 +269,12 @@ def test_the_first_code_block_goes_into_the_next_cell_and_is_not_run(
     server.script = Script(text=(FENCED,))
     assert next_cells(kernel, f"%%glm {line}\nHello") == ["x = '1'\nprint(x)"]
     assert kernel.value("'x' in globals()") is False
+
+
+def test_code_that_was_cut_off_goes_nowhere(kernel: Kernel, server: GlmServer) -> None:
+    server.script = Script(text=("```python\nimport os\nos.remo",), finish_reason="length")
+    line = "glm: the answer is not complete; no cell was made of its code\n"
+    assert kernel.run("%%glm -x\nHello").stdout == line
 
 
 def test_without_code_no_cell_is_made(kernel: Kernel) -> None:
