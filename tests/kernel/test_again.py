@@ -105,7 +105,8 @@ def test_continue_goes_on_from_the_partial_text_and_the_two_are_one(
     server.script = cut("```python\nx = 1\n", reasoning=("hm",))
     assert kernel.run("%%glm -s Brief.\nCode").status == "error"
     rest = ("y = 2\n```\n", "Done.")
-    server.script = Script(text=rest, usage={"prompt_tokens": 7}, pace_s=0.1)
+    # What is known is on screen before anything new comes.
+    server.script = Script(text=rest, usage={"prompt_tokens": 7}, first_chunk_delay_s=0.5)
     cell = kernel.run("%glm continue -o whole")
     assert cell.status == "ok", cell.error_line
     asked = messages(server)
