@@ -100,14 +100,19 @@ def _push_verbatim(state: StateBlock, start: int, stop: int) -> None:
 
 
 def _table_end(state: StateBlock, start: int, end: int) -> int:
-    # The same conditions as in markdown-it's table rule, which tells the end only when done.
+    # The same conditions as in markdown-it's table rule, which tells the end only when done. Its
+    # rules for a list look at where they stand: an empty item ends a table, but no paragraph.
     blocks = state.md.block.ruler.getRules("blockquote")
-    for line in range(start + 2, end):
-        if _is_outside(state, line) or state.is_code_block(line):
-            return line
-        if any(begins(state, line, end, True) for begins in blocks):
-            return line
-    return end
+    around, state.parentType = state.parentType, "table"
+    try:
+        for line in range(start + 2, end):
+            if _is_outside(state, line) or state.is_code_block(line):
+                return line
+            if any(begins(state, line, end, True) for begins in blocks):
+                return line
+        return end
+    finally:
+        state.parentType = around
 
 
 def _has_surplus(state: StateBlock, start: int, stop: int) -> bool:

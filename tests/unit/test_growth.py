@@ -140,6 +140,13 @@ def test_definitions_reach_back_and_forth_in_the_whole(text: str) -> None:
     assert growth.whole(text) == render_markdown(text)
 
 
+def test_a_table_ends_where_the_parser_ends_it_also_after_a_paragraph() -> None:
+    text = "|\n1|2\n-|-\n1.\n1||)"
+    growth = MarkdownGrowth()
+    list(steps_of(growth, text, 1))
+    assert growth.whole(text) == render_markdown(text)
+
+
 def test_another_text_than_what_came_is_rendered_for_itself() -> None:
     growth = MarkdownGrowth()
     list(steps_of(growth, "# One\n\ntwo", 3))
