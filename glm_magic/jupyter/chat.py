@@ -69,7 +69,7 @@ def ask(
     finally:
         with uninterrupted():
             reply = replace(_whole(stream, before), format=form)
-            keep(glm, replace(exchange, reply=reply))
+            glm.keep(reply, exchange)
             view.finish(reply) if view else show_value(reply)
     return glm.hand_over(reply, out)
 
@@ -79,15 +79,7 @@ def _whole(stream: ReplyStream, before: Exchange | None) -> Reply:
     reply = stream.reply
     if reply.state == "streaming":
         reply = replace(reply, state="stopped")
-    withdrawn = reply.state == "withdrawn"
-    return join_replies(before.reply, reply) if before and not withdrawn else reply
-
-
-def keep(glm: Glm, exchange: Exchange) -> None:
-    """Remember what was asked, and the reply as `_glm`, however it ended."""
-    session, _ = glm.open()
-    session.last = exchange
-    glm.shell.push({"_glm": exchange.reply}, interactive=False)
+    return join_replies(before.reply, reply) if before else reply
 
 
 def ask_as_task(
@@ -104,7 +96,7 @@ def _extract(glm: Glm, reply: Reply) -> None:
     """Put the first code block into the next cell, cleaned; nothing runs it."""
     if ending_line(reply):
         print("glm: the answer is not complete; no cell was made of its code")
-    elif not reply.code:
-        print("glm: no code block in the answer; no cell was made")
+    elif code := reply.code:
+        glm.shell.set_next_input(clean_text(code).rstrip("\n"))
     else:
-        glm.shell.set_next_input(clean_text(reply.code).rstrip("\n"))
+        print("glm: no code block in the answer; no cell was made")

@@ -16,12 +16,11 @@ from IPython.display import DisplayHandle, display
 from glm_magic.api.events import Event, ReasoningDelta, TextDelta
 from glm_magic.api.reply import Reply
 from glm_magic.jupyter.column import Column, Widgets
-from glm_magic.jupyter.show import reply_bundle, reply_metadata
+from glm_magic.jupyter.show import line_bundle, reply_bundle, reply_metadata
 from glm_magic.jupyter.status import Status
-from glm_magic.render.clean import clean_line
-from glm_magic.render.frame import frame, muted
+from glm_magic.render.frame import frame
 from glm_magic.render.growth import MarkdownGrowth, PlainGrowth
-from glm_magic.render.markdown import render_line, render_prose
+from glm_magic.render.markdown import render_prose
 from glm_magic.render.reply import render_answer, render_reasoning
 
 # Reasoning scrolls in a window of its own; in a column turned over its end stays in sight.
@@ -122,8 +121,7 @@ class LiveView:
     def leave(self, line: str) -> None:
         """Put one line in the place of the widgets and close them all."""
         if self._handle is not None:
-            html = frame(muted(render_line(line)))
-            self._handle.update({"text/html": html, "text/plain": clean_line(line)}, raw=True)
+            self._handle.update(line_bundle(line), raw=True)
         self._widgets.close()
 
 

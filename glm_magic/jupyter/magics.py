@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from glm_magic.api.endpoints import Endpoint
     from glm_magic.api.loop import LoopThread
     from glm_magic.api.reply import Reply
+    from glm_magic.session.exchange import Exchange
     from glm_magic.session.session import LocalEngine, Session
     from glm_magic.study.embeddings import Embeddings
 
@@ -152,6 +154,12 @@ class Glm:
         from glm_magic.jupyter.chat import run_chat
 
         return run_chat(self, cell.strip("\n"), options)
+
+    def keep(self, reply: Reply, exchange: Exchange | None) -> None:
+        """Remember a reply as `_glm`, and what it answers, as far as that is known."""
+        session, _ = self.open()
+        session.last = replace(exchange, reply=reply) if exchange else None
+        self.shell.push({"_glm": reply}, interactive=False)
 
     def hand_over(self, value: T, name: str | None = None) -> T:
         """Return a value that is on screen already, assigned to a variable too if one is named."""

@@ -97,6 +97,11 @@ def reply_bundle(reply: Reply, answer: str | None = None) -> Bundle:
     return {"text/html": page, "text/plain": render_reply_plain(reply)}
 
 
+def line_bundle(line: str) -> Bundle:
+    """Return one line that stands in the place of a reply."""
+    return {"text/html": frame(muted(render_line(line))), "text/plain": clean_line(line)}
+
+
 def model_note(model: str, host: str) -> str:
     """Return what a reader should know of a local model, "" for any other."""
     return describe(model) if host == "local" else ""
@@ -134,7 +139,7 @@ class StaticView:
 
     def leave(self, line: str) -> None:
         """Show one line in place of a reply that is not there."""
-        show_table(frame(muted(render_line(line))), clean_line(line))
+        display(line_bundle(line), raw=True)
 
 
 def show_value(value: Reply | Embeddings) -> None:

@@ -236,6 +236,4 @@ def _keep(glm: Glm, wait: _Wait) -> None:
     if wait.progress is not None:
         session.tasks.update(wait.progress.task)
     if wait.reply is not None:
-        glm.shell.push({"_glm": wait.reply}, interactive=False)
-        # The last answer is the one in `_glm`, also where nobody knows what was asked.
-        session.last = replace(wait.exchange, reply=wait.reply) if wait.exchange else None
+        glm.keep(wait.reply, wait.exchange)

@@ -7,7 +7,7 @@ for bidi; UTS 51 for flag sequences; Unicode 16 for variation selectors.
 import html
 import re
 
-__all__ = ["LINE_END", "clean_line", "clean_text", "escape"]
+__all__ = ["LINE_END", "clean_line", "clean_text", "escape", "escape_tags"]
 
 # All that ends a line for us. U+2028 and U+2029 count, as browsers and editors show them as ends.
 LINE_END = re.compile(r"\r\n|[\n\r\u2028\u2029]")
@@ -68,6 +68,14 @@ def clean_line(text: str, limit: int = 300) -> str:
 def escape(text: str) -> str:
     """Return `text` cleaned, then with `& < > " '` escaped: fit for HTML text and attributes."""
     return html.escape(clean_text(text), quote=True)
+
+
+def escape_tags(text: str) -> str:
+    """Return cleaned text with `& < >` escaped: for text only, never for attributes.
+
+    Quotes stay, as in what the sanitizer writes.
+    """
+    return html.escape(text, quote=False)
 
 
 def _join_surrogates(text: str) -> str:

@@ -7,13 +7,14 @@ block but the code: no line numbers, no prompts, so a copy of it runs.
 
 from __future__ import annotations
 
-import html
 import re
 import time
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
+
+from glm_magic.render.clean import escape_tags
 
 if TYPE_CHECKING:
     from pygments.lexer import Lexer
@@ -77,7 +78,7 @@ def draw_code_block(code: str, language: str = "", *, coloured: bool = True) -> 
     coloured = coloured and len(code) <= _COLOURED_CHARACTERS
     lexer = _lexer(language.lower()) if coloured else None
     drawn = _coloured(code, lexer) if lexer else None
-    return f'<pre class="highlight"><code{kind}>{drawn or _escaped(code)}</code></pre>\n'
+    return f'<pre class="highlight"><code{kind}>{drawn or escape_tags(code)}</code></pre>\n'
 
 
 def is_coloured(code: str, language: str) -> bool:
@@ -150,9 +151,4 @@ def _class_of(kind: Any) -> str:
 
 
 def _span(kind: str, text: str) -> str:
-    return f'<span class="{kind}">{_escaped(text)}</span>' if kind else _escaped(text)
-
-
-def _escaped(text: str) -> str:
-    # Quotes stay, as in what the sanitizer writes.
-    return html.escape(text, quote=False)
+    return f'<span class="{kind}">{escape_tags(text)}</span>' if kind else escape_tags(text)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from glm_magic.render.clean import clean_line, clean_text
+from glm_magic.render.clean import clean_line, clean_text, escape_tags
 from glm_magic.render.code import draw_code_block
 from glm_magic.render.columns import is_short
 from glm_magic.render.links import parse_link, render_link
@@ -48,26 +47,26 @@ def draw_text(text: str, links: Mapping[int, str] = {}) -> str:
     text = clean_text(text)
     drawn, end = [], 0
     for mark in _MARK.finditer(text):
-        drawn += [_escaped(text[end : mark.start()]), _drawn_mark(mark, links)]
+        drawn += [escape_tags(text[end : mark.start()]), _drawn_mark(mark, links)]
         end = mark.end()
-    return "".join(drawn) + _escaped(text[end:])
+    return "".join(drawn) + escape_tags(text[end:])
 
 
 def _drawn_mark(mark: re.Match[str], links: Mapping[int, str]) -> str:
     # Typesetters skip code, and no formula of theirs reaches from one element into another.
     if mark["tex"]:
-        return f"<code>{_escaped(mark[0])}</code>"
+        return f"<code>{escape_tags(mark[0])}</code>"
     if mark["dollar"]:
         return "<span>$</span>"
     number = int(mark["square"] or mark["lenticular"] or mark["bare"])
     if number not in links:
-        return _escaped(mark[0])
+        return escape_tags(mark[0])
     link = parse_link(links[number])
     return render_link(f"[{number}]", link) if link else f"[{number}]"
 
 
 def _draw_formula(token: Token, links: Mapping[int, str]) -> str:
-    formula = _escaped(token.content)
+    formula = escape_tags(token.content)
     return f"<code>{formula}</code>" if UNSAFE_TEX.search(token.content) else formula
 
 
@@ -92,7 +91,7 @@ def _fence_rule(
 
 
 def _draw_code(token: Token, links: Mapping[int, str]) -> str:
-    return f"<code>{_escaped(token.content)}</code>"
+    return f"<code>{escape_tags(token.content)}</code>"
 
 
 def _cell_rule(
@@ -127,11 +126,6 @@ def _definition_rule(
 
 def _nothing(token: Token, links: Mapping[int, str]) -> str:
     return ""
-
-
-def _escaped(text: str) -> str:
-    # Quotes stay, as in what the sanitizer writes. For text only, never for attributes.
-    return html.escape(text, quote=False)
 
 
 _Drawing = Callable[["Token", Mapping[int, str]], str]

@@ -66,22 +66,27 @@ class Growth(Protocol):
         """Take in a bounded part of what waits, and return what there is to draw."""
 
 
-class _Waiting:
-    """Pieces of text that came in, handed out in bounded parts."""
+class _Fed:
+    """Text that comes in pieces and is taken in in bounded parts."""
 
     def __init__(self) -> None:
         self._pieces: deque[str] = deque()
+        self._length = 0
 
-    def __bool__(self) -> bool:
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there is text that no step has taken in."""
         return bool(self._pieces)
 
     def add(self, text: str) -> None:
+        """Take text; render nothing yet."""
+        self._length += len(text)
         self._pieces.extend(
             text[start : start + _STEP_CHARACTERS]
             for start in range(0, len(text), _STEP_CHARACTERS)
         )
 
-    def take(self) -> str:
+    def _take(self) -> str:
         taken: list[str] = []
         length = 0
         while self._pieces and length < _STEP_CHARACTERS:
@@ -90,26 +95,17 @@ class _Waiting:
         return "".join(taken)
 
 
-class PlainGrowth:
+class PlainGrowth(_Fed):
     """Text that is no Markdown: what is finished are its complete lines."""
 
     def __init__(self, render: Callable[[str], str] = render_plain) -> None:
-        self._waiting = _Waiting()
+        super().__init__()
         self._open = ""
         self._render = render
 
-    @property
-    def is_waiting(self) -> bool:
-        """Whether there is text that no step has taken in."""
-        return bool(self._waiting)
-
-    def add(self, text: str) -> None:
-        """Take text; render nothing yet."""
-        self._waiting.add(text)
-
     def step(self) -> Step:
         """Take in a bounded part of what waits, and return what there is to draw."""
-        text = self._open + self._waiting.take()
+        text = self._open + self._take()
         cut = text.rfind("\n") + 1
         if len(text) - cut > _OPEN_CHARACTERS:
             cut = _word_end(text)
@@ -125,7 +121,7 @@ class _Block:
     html: str
 
 
-class MarkdownGrowth:
+class MarkdownGrowth(_Fed):
     """Markdown: what is finished are all top-level blocks but the last.
 
     Args:
@@ -138,25 +134,14 @@ class MarkdownGrowth:
         render: Callable[[str], Part] = render_part,
         render_tail: Callable[[str], Part] = render_open_part,
     ) -> None:
+        super().__init__()
         self._render, self._render_tail = render, render_tail
-        self._waiting = _Waiting()
         self._open = ""
         # Lines before the open text that make it what it is: the head of a table cut in pieces.
         self._opening = ""
         self._blocks: list[_Block] = []
-        self._length = 0
         # Whether the blocks, rendered apart, look like the whole.
         self._is_exact = True
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether there is text that no step has taken in."""
-        return bool(self._waiting)
-
-    def add(self, text: str) -> None:
-        """Take text; render nothing yet."""
-        self._waiting.add(text)
-        self._length += len(text)
 
     def step(self) -> Step:
         """Take in a bounded part of what waits, and return what there is to draw."""
@@ -172,7 +157,7 @@ class MarkdownGrowth:
         """
         if len(text) > TEXT_LIMIT or len(text) != self._length:
             return render_markdown(text, links)
-        while self._waiting and self._is_exact:
+        while self.is_waiting and self._is_exact:
             self._advance()
         if not self._is_exact or not self._is_whole(text):
             return render_markdown(text, links)
@@ -186,7 +171,7 @@ class MarkdownGrowth:
 
     def _advance(self) -> str:
         """Take in some text; return what became finished by it as HTML."""
-        came = self._waiting.take()
+        came = self._take()
         self._open += came
         # What is finished is decided on complete lines: without another one nothing changes.
         finished = self._finish_blocks() if LINE_END.search(came) else ""

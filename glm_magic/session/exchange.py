@@ -66,8 +66,11 @@ def join_replies(before: Reply, after: Reply) -> Reply:
     """Return one reply of a partial one and what the model went on with.
 
     Counts and times are those of the second request alone. Where both have a source of the same
-    number, the first holds: the text that refers to it came first.
+    number, the first holds: the text that refers to it came first. A withdrawn second reply
+    takes the first one with it.
     """
+    if after.state == "withdrawn":
+        return after
     failed = after.state == "failed" and before.text
     return replace(
         after,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from glm_magic.api.reply import Format
+if TYPE_CHECKING:
+    from glm_magic.api.reply import Format
 
 
 @dataclass(frozen=True, slots=True)
