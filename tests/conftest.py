@@ -1,9 +1,13 @@
-"""Fixtures for all tests: the loopback GLM server."""
+"""Fixtures for all tests: the loopback GLM server; and no test reads the developer's keyring."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 from glm_server import GlmServer
+
+# For this process and for every kernel, server and terminal that a test starts.
+os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
 
 
 @pytest.fixture
