@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from glm_magic.api.catalog import nearest_model, read_table
+from glm_magic.api.catalog import nearest_model
 from glm_magic.api.events import Filtered, in_words, parse_findings
 from glm_magic.api.retry import LONGEST_WAIT_S, is_retried_status, parse_retry_after
+from glm_magic.api.tables import read_table
 from glm_magic.errors import ApiError, AuthError, ContentError, RateLimitError
 
 _CLASSES: dict[str, type[ApiError]] = {

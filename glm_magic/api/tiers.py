@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Literal, get_args
 
-from glm_magic.api.catalog import read_table
+from glm_magic.api.tables import read_table
 from glm_magic.errors import SettingsError
 
 if TYPE_CHECKING:

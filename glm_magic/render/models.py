@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from glm_magic.api.catalog import Currency, Model, Price
+from glm_magic.api.tables import Currency, Model, Price
 from glm_magic.render.clean import clean_line
 from glm_magic.render.columns import align
 from glm_magic.render.frame import frame, muted
@@ -16,7 +16,7 @@ _LIMIT_ROWS = 200
 _ID_CHARACTERS = 80
 # A style of one's own stands in for the frame's.
 _NO_WRAP = ' style="text-align: left; white-space: nowrap"'
-_THINKING = {"no": "no", "auto": "optional", "forced": "always"}
+_THINKING = {"no": "no", "auto": "optional", "on": "default", "forced": "always"}
 _NUMBERS = ("Context", "Max output")
 _WORDS = ("Vision", "Thinking", "Free")
 

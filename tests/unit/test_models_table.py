@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glm_magic.api.catalog import Model, Price, models_at, price_in
+from glm_magic.api.catalog import models_at, price_in
 from glm_magic.api.endpoints import parse_endpoint
+from glm_magic.api.tables import Model, Price, Thinking
 from glm_magic.render.models import ModelTable, render_models, render_models_plain
 
 # "span" and "code" keep a typesetter from taking text for a formula.
@@ -103,6 +104,15 @@ def test_text_has_a_line_for_each_price() -> None:
         "tiny (not listed)                                 yes     always    yes   free",
         "my-own (not in the catalog)                                               unknown",
     ]
+
+
+@pytest.mark.parametrize(
+    ("thinking", "word"),
+    [("no", "no"), ("auto", "optional"), ("on", "default"), ("forced", "always")],
+)
+def test_thinking_is_in_words(thinking: Thinking, word: str) -> None:
+    table = ModelTable("h", (Model("m", thinking=thinking),), "CNY")
+    assert rows(render_models(table))[1][4] == word
 
 
 def test_where_there_is_no_catalog_nothing_is_said_to_be_missing_in_it() -> None:
