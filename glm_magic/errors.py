@@ -7,7 +7,8 @@
     │   ├── AuthError        401, 403, 1000-1005: the key
     │   ├── RateLimitError   429: too many requests, or nothing left to spend
     │   └── ContentError     1301: the safety review refused the content
-    └── StreamError      the reply began and broke; the partial reply rides on it
+    ├── StreamError      the reply began and broke; the partial reply rides on it
+    └── ReplyError       the reply is not what was asked of it; it is whole all the same
 
 A message is one line that says what happened and what to do; it holds neither the key nor
 the prompt. No error of the HTTP library leaves `api/`: it is the `__cause__`.
@@ -98,6 +99,10 @@ class StreamError(GlmError):
     def __init__(self, message: str, *, reply: Reply) -> None:
         super().__init__(message)
         self.reply = reply
+
+
+class ReplyError(GlmError, ValueError):
+    """The reply is not what was asked of it: its text is no JSON, or has no table."""
 
 
 class Stopped(KeyboardInterrupt):

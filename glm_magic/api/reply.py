@@ -1,33 +1,25 @@
-"""What a request gives back: a `Reply`, and the fold that makes it of its events."""
+"""What a request gives back: a `Reply`, which is used like its text and knows all the rest."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex
 
-from glm_magic.api.catalog import Currency
-from glm_magic.api.code import parse_code_blocks
+from glm_magic.api.code import parse_code_blocks, parse_json
 from glm_magic.api.cost import Cost, estimate_cost
-from glm_magic.api.events import (
-    ContentFiltered,
-    Event,
-    Filtered,
-    Finished,
-    Identified,
-    ReasoningDelta,
-    Source,
-    SourcesFound,
-    TextDelta,
-    ToolCallDelta,
-    Usage,
-    UsageReported,
-)
+from glm_magic.api.events import Filtered, Source, Usage
+from glm_magic.api.requests import ChatRequest, build_chat
+from glm_magic.api.table import parse_frame
+from glm_magic.api.tables import Currency
+from glm_magic.errors import ReplyError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Format = Literal["md", "text", "code", "json"]
+ReasoningView = Literal["fold", "show", "hide"]
 State = Literal["streaming", "complete", "stopped", "cut off", "withdrawn", "failed"]
 
 # A mark of a source as GLM writes it: [ref_1], 【ref_1】 or bare, its dash escaped or not.
@@ -44,8 +36,35 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Context:
+    """What of a chat went along with a question.
+
+    Attributes:
+        chat: its name; "" for the chat that has none.
+        number: which turn of the chat this is, from 1.
+        left_out: how many of the oldest turns were left out, since the model's window is full.
+        stale: how many of the turns that were sent answer an older version of their cell.
+    """
+
+    chat: str
+    number: int
+    left_out: int = 0
+    stale: int = 0
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it is a question by itself as far as anybody can tell: nothing came before."""
+        return not self.chat and self.number <= 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Reply:
     """A model's answer with all that came along; `str(reply)` is its text.
+
+    It is no str, but used like one where that means its text: `len(reply)`, `reply[:80]`,
+    `"x" in reply`, `reply + "x"`, a loop over its characters, `f"{reply:>20}"`; it is true if it
+    has text, and sorts by its text. It equals a str that is its text, and a reply that is equal
+    in every field.
 
     Attributes:
         text: the answer, as Markdown.
@@ -68,6 +87,13 @@ class Reply:
         format: how it is shown: as Markdown, plain text, its code, or JSON.
         asked_model: the model asked for, where an asynchronous task was silently answered by
             another; "" otherwise.
+        asked: the request that it answers; None where that is not known.
+        speaks_glm: whether the request went out in GLM's own dialect.
+        context: what of a chat went along; None for a question by itself.
+        shows_reasoning: how its reasoning is shown: folded, open, or not at all.
+        has_footer: whether the line of counts and times is shown.
+        is_cached: whether it is from this session's memory: nothing was sent, nothing is paid.
+        is_task: whether it was asked for as an asynchronous task.
     """
 
     text: str = ""
@@ -86,6 +112,13 @@ class Reply:
     asked_model: str = ""
     billed_in: Currency | None = None
     format: Format = "md"
+    asked: ChatRequest | None = field(default=None, repr=False)
+    speaks_glm: bool = False
+    context: Context | None = None
+    shows_reasoning: ReasoningView = "fold"
+    has_footer: bool = True
+    is_cached: bool = False
+    is_task: bool = False
 
     def __str__(self) -> str:
         return self.text
@@ -93,6 +126,104 @@ class Reply:
     def __repr__(self) -> str:
         start = self.text if len(self.text) <= 60 else f"{self.text[:59]}…"
         return f"<Reply {start!r} model={self.model!r} {self.state}>"
+
+    def _repr_html_(self) -> str:
+        """Show it where our own formatter does not: in other viewers."""
+        # The one place of this room that knows of a view: the protocol asks the value itself.
+        from glm_magic.render.reply import render_reply
+
+        return render_reply(self)
+
+    # -- like its text ---------------------------------------------------------------------
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, str):
+            return self.text == other
+        if not isinstance(other, Reply):
+            return NotImplemented
+        names = [each.name for each in fields(self)]
+        return all(getattr(self, name) == getattr(other, name) for name in names)
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __lt__(self, other: Reply | str) -> bool:
+        return self.text < str(other) if isinstance(other, Reply | str) else NotImplemented
+
+    def __le__(self, other: Reply | str) -> bool:
+        return self.text <= str(other) if isinstance(other, Reply | str) else NotImplemented
+
+    def __gt__(self, other: Reply | str) -> bool:
+        return self.text > str(other) if isinstance(other, Reply | str) else NotImplemented
+
+    def __ge__(self, other: Reply | str) -> bool:
+        return self.text >= str(other) if isinstance(other, Reply | str) else NotImplemented
+
+    def __len__(self) -> int:
+        return len(self.text)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.text)
+
+    def __contains__(self, part: str) -> bool:
+        return str(part) in self.text if isinstance(part, Reply) else part in self.text
+
+    def __getitem__(self, place: SupportsIndex | slice) -> str:
+        return self.text[place]
+
+    def __add__(self, other: Reply | str) -> str:
+        return self.text + str(other) if isinstance(other, Reply | str) else NotImplemented
+
+    def __radd__(self, other: str) -> str:
+        return other + self.text if isinstance(other, str) else NotImplemented
+
+    def __format__(self, how: str) -> str:
+        return format(self.text, how)
+
+    # -- what it holds ---------------------------------------------------------------------
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """The JSON body that was sent, made anew at each look; no key is in it; {} if unknown."""
+        if self.asked is None:
+            return {}
+        body = build_chat(self.asked, speaks_glm=self.speaks_glm)
+        if self.is_task:
+            del body["stream"]  # tasks have no such field
+        return body
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """The messages that were sent and the answer: what a next request would begin with."""
+        answer = [{"role": "assistant", "content": self.text}] if self.text else []
+        return [*self.request.get("messages", []), *answer]
+
+    def json(self) -> Any:
+        """Return the answer read as JSON: all of it, or else its first fenced block.
+
+        Raises:
+            ReplyError: it is no JSON, or Python cannot hold it: nested too deep, a number of
+                thousands of digits.
+        """
+        try:
+            return parse_json(self.text)
+        except (ValueError, RecursionError) as error:
+            raise ReplyError(
+                f"the answer is no JSON: {error}; reply.text has it as it came"
+            ) from error
+
+    @property
+    def df(self) -> pd.DataFrame:
+        """The answer as a table: rows of JSON, or else its first table in Markdown.
+
+        `glm_magic.api.table` says what counts as rows, and which columns become numbers.
+
+        Raises:
+            ReplyError: it has neither.
+        """
+        if (frame := parse_frame(self.text)) is None:
+            raise ReplyError("the answer has no table: neither JSON rows nor a Markdown table")
+        return frame
 
     @property
     def sources(self) -> pd.DataFrame:
@@ -123,8 +254,11 @@ class Reply:
 
     @property
     def cost(self) -> Cost | None:
-        """What the tokens cost, by the price list; None where no price or count is known."""
-        if self.usage is None or self.billed_in is None:
+        """What the tokens cost, by the price list; None where no price or count is known.
+
+        None too for a reply from this session's memory, which costs nothing.
+        """
+        if self.usage is None or self.billed_in is None or self.is_cached:
             return None
         return estimate_cost(self.asked_model or self.model, self.usage, self.billed_in)
 
@@ -134,78 +268,6 @@ class Reply:
         if self.usage is None or self.first_token_s is None or self.seconds <= self.first_token_s:
             return None
         return self.usage.completion_tokens / (self.seconds - self.first_token_s)
-
-
-@dataclass(slots=True)
-class ReplyFold:
-    """Events in, a `Reply` out, in time linear in the number of events.
-
-    Deltas are kept as pieces and joined when asked: adding strings would copy the whole
-    text again at every event.
-    """
-
-    start: Reply = field(default_factory=Reply)
-    _text: list[str] = field(default_factory=list)
-    _reasoning: list[str] = field(default_factory=list)
-    _calls: dict[int, list[ToolCallDelta]] = field(default_factory=dict)
-    _sources: dict[int, Source] = field(default_factory=dict)
-
-    def add(self, event: Event, at_s: float) -> None:
-        """Take one event that came `at_s` seconds after the request was sent."""
-        # Not in the match: nearly all events are of these kinds, and `type` costs a tenth.
-        if type(event) is TextDelta:
-            self._text.append(event.text)
-            self._saw_token(at_s)
-            return
-        if type(event) is ReasoningDelta:
-            self._reasoning.append(event.text)
-            self._saw_token(at_s)
-            return
-        match event:
-            case Identified(request_id, model):
-                model = model or self.start.model
-                self.start = replace(self.start, request_id=request_id, model=model)
-            case SourcesFound(sources):
-                self._sources |= {source.number: source for source in sources}
-            case UsageReported(usage):
-                self.start = replace(self.start, usage=usage)
-            case ToolCallDelta(index):
-                self._calls.setdefault(index, []).append(event)
-                self._saw_token(at_s)
-            case ContentFiltered(findings):
-                self.start = replace(self.start, filtered=findings)
-            case Finished(reason):
-                self.start = replace(self.start, finish_reason=reason)
-
-    def _saw_token(self, at_s: float) -> None:
-        if self.start.first_token_s is None:
-            self.start = replace(self.start, first_token_s=at_s)
-
-    def reply(self, *, state: State = "streaming", seconds: float = 0.0) -> Reply:
-        """Return the reply so far."""
-        return replace(
-            self.start,
-            text="".join(self._text),
-            reasoning="".join(self._reasoning),
-            found=merge_sources(self.start.found, tuple(self._sources.values())),
-            tool_calls=tuple(_join_call(self._calls[index]) for index in sorted(self._calls)),
-            state=state,
-            seconds=seconds,
-        )
-
-    def withdraw(self) -> None:
-        """Drop the text, as the platform asks of a reply that its safety review ended."""
-        self._text.clear()
-        self._reasoning.clear()
-        self._calls.clear()
-
-
-def _join_call(pieces: list[ToolCallDelta]) -> ToolCall:
-    return ToolCall(
-        next((piece.id for piece in pieces if piece.id), ""),
-        next((piece.name for piece in pieces if piece.name), ""),
-        "".join(piece.arguments for piece in pieces),
-    )
 
 
 def merge_sources(old: tuple[Source, ...], new: tuple[Source, ...]) -> tuple[Source, ...]:

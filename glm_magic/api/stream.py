@@ -15,8 +15,9 @@ from glm_magic.api.catalog import billed_in
 from glm_magic.api.connection import Call, Connection
 from glm_magic.api.events import Event, Waiting, in_words
 from glm_magic.api.failures import shorten
+from glm_magic.api.fold import ReplyFold
 from glm_magic.api.limiter import Limiter
-from glm_magic.api.reply import Reply, ReplyFold, State
+from glm_magic.api.reply import Reply, State
 from glm_magic.api.requests import ChatRequest, build_chat
 from glm_magic.api.retry import retry_wait_s
 from glm_magic.api.watch import Watch
@@ -58,7 +59,13 @@ class ReplyStream:
         self._ended: float | None = None
         self._state: State = "streaming"
         endpoint = connection.endpoint
-        start = Reply(model=request.model, endpoint=endpoint.host, billed_in=billed_in(endpoint))
+        start = Reply(
+            model=request.model,
+            endpoint=endpoint.host,
+            billed_in=billed_in(endpoint, request.model),
+            asked=request,
+            speaks_glm=endpoint.speaks_glm,
+        )
         self._fold = ReplyFold(start)
         self._began = False
         self._iterator: AsyncGenerator[Event] | None = None

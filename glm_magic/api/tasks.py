@@ -18,7 +18,8 @@ from glm_magic.api.connection import Call, Connection
 from glm_magic.api.endpoints import Endpoint
 from glm_magic.api.events import ChunkParser, in_words, valid_unicode
 from glm_magic.api.failures import Context, build_api_error, parse_error_object, shorten
-from glm_magic.api.reply import Reply, ReplyFold, State
+from glm_magic.api.fold import ReplyFold
+from glm_magic.api.reply import Reply, State
 from glm_magic.api.requests import ChatRequest, build_chat
 from glm_magic.api.retry import LONGEST_WAIT_S
 from glm_magic.errors import ApiError, ConnectError, ContentError, SettingsError, StreamError
@@ -121,7 +122,7 @@ async def submit_task(connection: Connection, request: ChatRequest) -> Task:
     check_tasks(connection.endpoint)
     call = Call("/async/chat/completions", _build_task(request), request.model, request.texts)
     content = await connection.fetch_patiently(call)
-    return parse_task(content, connection.context(call))
+    return _with_request(parse_task(content, connection.context(call)), request, connection)
 
 
 async def fetch_task(
@@ -145,9 +146,17 @@ async def fetch_task(
     if not _has_failed(content):
         connection.check_error(content, call)
     task = parse_task(content, connection.context(call), task_id=task_id)
+    return _with_request(task, request, connection)
+
+
+def _with_request(task: Task, request: ChatRequest | None, connection: Connection) -> Task:
+    """The task; a reply of it knows what it answers, and who bills it."""
     if task.reply is None:
         return task
-    return replace(task, reply=replace(task.reply, billed_in=billed_in(connection.endpoint)))
+    model = request.model if request else task.reply.model
+    bill = billed_in(connection.endpoint, model)
+    reply = replace(task.reply, billed_in=bill, asked=request, speaks_glm=True, is_task=True)
+    return replace(task, reply=reply)
 
 
 def _build_task(request: ChatRequest) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import ipywidgets
 from IPython.display import DisplayHandle, display
 
 from glm_magic.api.events import Event, ReasoningDelta, TextDelta
-from glm_magic.api.reply import Reply
+from glm_magic.api.reply import ReasoningView, Reply
 from glm_magic.jupyter.column import Column, Widgets
 from glm_magic.jupyter.show import line_bundle, reply_bundle, reply_metadata
 from glm_magic.jupyter.status import Status
@@ -36,6 +36,8 @@ class LiveView:
         tip: what the button says of itself.
         is_markdown: whether the answer is drawn as Markdown, or as it comes.
         start: the beginning of the answer where it is known already; not counted as new.
+        reasoning: "fold" folds it when the answer starts, "show" leaves it open, "hide" draws
+            none.
     """
 
     def __init__(
@@ -46,8 +48,10 @@ class LiveView:
         tip: str = "Stop",
         is_markdown: bool = True,
         start: str = "",
+        reasoning: ReasoningView = "fold",
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        self._shows = reasoning
         self._reasoning: list[str] = []
         self._is_answering = self._is_folded = False
         self._markdown = MarkdownGrowth() if is_markdown else None
@@ -80,8 +84,13 @@ class LiveView:
     @property
     def dirty(self) -> bool:
         """Whether there is something new to draw."""
-        thinks = self._thoughts.is_waiting and not self._is_answering
+        thinks = self._thoughts.is_waiting and self._shows_thoughts
         return self._answer.is_waiting or thinks or self._status.dirty
+
+    @property
+    def _shows_thoughts(self) -> bool:
+        """Whether reasoning is drawn as it comes, and not folded by now."""
+        return self._shows == "show" or not self._is_answering
 
     def feed(self, values: list[Event]) -> None:
         """Take events; `paint` shows them."""
@@ -91,14 +100,14 @@ class LiveView:
                 case TextDelta(text):
                     self._is_answering = True
                     self._answer.add(text)
-                case ReasoningDelta(text):
+                case ReasoningDelta(text) if self._shows != "hide":
                     self._reasoning.append(text)
                     self._thoughts.add(text)
 
     def paint(self) -> None:
         """Draw what is new, and the clock."""
         self._status.paint()
-        if not self._is_answering:
+        if self._shows_thoughts:
             self._thoughts.paint()
         elif self._reasoning and not self._is_folded:
             self._fold()

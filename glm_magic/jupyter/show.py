@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import display
 
-from glm_magic.api.reply import Format, Reply
+from glm_magic.api.reply import Format, ReasoningView, Reply
 from glm_magic.jupyter.runner import View
 from glm_magic.local.weights import describe
 from glm_magic.render.clean import clean_line
@@ -62,6 +62,8 @@ class Look:
         format: how the answer is shown.
         start: the beginning of the answer where it is known already.
         tip: what the Stop button says of itself.
+        reasoning: how the reasoning is shown.
+        context: what of a chat goes along, plain text for the title.
     """
 
     model: str
@@ -69,6 +71,15 @@ class Look:
     format: Format = "md"
     start: str = ""
     tip: str = "Stop this answer, or press the kernel's stop button (I, I)"
+    reasoning: ReasoningView = "fold"
+    context: str = ""
+
+    @property
+    def title(self) -> str:
+        """Model, endpoint and context, in one line."""
+        note = model_note(self.model, self.host)
+        model = f"{self.model} ({note})" if note else self.model
+        return " · ".join(filter(None, (model, self.host, self.context)))
 
 
 def new_view(shell: InteractiveShell, look: Look, on_stop: Callable[[], None]) -> ReplyView:
@@ -76,15 +87,20 @@ def new_view(shell: InteractiveShell, look: Look, on_stop: Callable[[], None]) -
     if is_terminal(shell):
         from glm_magic.jupyter.terminal import TerminalView
 
-        return TerminalView(start=look.start, is_markdown=look.format == "md")
+        is_markdown = look.format == "md"
+        return TerminalView(start=look.start, is_markdown=is_markdown, reasoning=look.reasoning)
     if not is_watched(shell):
         return StaticView()
     from glm_magic.jupyter.live import LiveView
 
-    note = model_note(look.model, look.host)
-    title = f"{look.model} ({note}) · {look.host}" if note else f"{look.model} · {look.host}"
-    is_markdown = look.format == "md"
-    return LiveView(title, on_stop, tip=look.tip, is_markdown=is_markdown, start=look.start)
+    return LiveView(
+        look.title,
+        on_stop,
+        tip=look.tip,
+        is_markdown=look.format == "md",
+        start=look.start,
+        reasoning=look.reasoning,
+    )
 
 
 def reply_bundle(reply: Reply, answer: str | None = None) -> Bundle:
@@ -119,6 +135,8 @@ def reply_metadata(reply: Reply) -> dict[str, Any]:
     }
     if reply.asked_model:
         facts["asked_model"] = reply.asked_model
+    if reply.context and not reply.context.is_single:
+        facts |= {"chat": reply.context.chat, "turn": reply.context.number}
     return {"glm_magic": facts}
 
 

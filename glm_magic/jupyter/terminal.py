@@ -7,7 +7,7 @@ import sys
 from typing import TextIO
 
 from glm_magic.api.events import Event, ReasoningDelta, TextDelta, Waiting
-from glm_magic.api.reply import Reply
+from glm_magic.api.reply import ReasoningView, Reply
 from glm_magic.jupyter.printer import new_printer
 from glm_magic.jupyter.show import model_note
 from glm_magic.render.clean import clean_line
@@ -21,49 +21,74 @@ class TerminalView:
     Args:
         start: the beginning of the answer where it is known already.
         is_markdown: whether it may be shown as Markdown; as it comes otherwise.
+        reasoning: "show" prints it before the answer, "fold" says that there is some.
     """
 
     def __init__(
-        self, out: TextIO | None = None, *, start: str = "", is_markdown: bool = True
+        self,
+        out: TextIO | None = None,
+        *,
+        start: str = "",
+        is_markdown: bool = True,
+        reasoning: ReasoningView = "fold",
     ) -> None:
         self._out = sys.stdout if out is None else out
         self._printer = new_printer(self._out, is_markdown=is_markdown)
         if start:
             self._printer.add(start)
-        self._thinking = False
+        self._thoughts = new_printer(self._out, is_markdown=False)
+        self._shows = reasoning
+        self._is_thinking = self._is_answering = False
 
     @property
     def dirty(self) -> bool:
         """Whether there is something to print."""
-        return self._printer.is_waiting
+        return self._printer.is_waiting or self._thoughts.is_waiting
 
     def feed(self, values: list[Event]) -> None:
         """Take events; `paint` prints the text of them."""
         for event in values:
             match event:
                 case TextDelta(text):
+                    self._end_thoughts()
                     self._printer.add(text)
-                case ReasoningDelta() if not self._thinking:
-                    self._thinking = True
-                    self._printer.tell("(reasoning …)")
+                case ReasoningDelta(text) if self._shows != "hide":
+                    self._think(text)
                 case Waiting(seconds, reason):
                     again = f"trying again in {seconds:.0f} s: " if seconds < math.inf else ""
                     self._printer.tell(f"({again}{reason})")
 
+    def _think(self, text: str) -> None:
+        """Say once that it reasons; print how, unless the answer has begun above."""
+        if not self._is_thinking:
+            self._is_thinking = True
+            self._printer.tell("(reasoning …)")
+        if self._shows == "show" and not self._is_answering:
+            self._thoughts.add(text)
+
+    def _end_thoughts(self) -> None:
+        if self._is_thinking and self._shows == "show" and not self._is_answering:
+            self._thoughts.add("\n")
+            self._thoughts.end()
+        self._is_answering = True
+
     def paint(self) -> None:
         """Print what is new."""
+        self._thoughts.print()
         self._printer.print()
 
     def finish(self, reply: Reply) -> None:
         """Print what belongs below the answer: how it ended, the sources, the counts."""
+        self._end_thoughts()
         self._printer.end()
         sources = render_sources_plain(reply.found, reply.cited_numbers)
-        below = (ending_line(reply), sources, self._header(reply), footer_line(reply))
+        footer = footer_line(reply) if reply.has_footer else ""
+        below = (ending_line(reply), sources, self._header(reply), footer)
         print(*filter(None, below), sep="\n", file=self._out)
 
     def leave(self, line: str) -> None:
         """Print one line in place of a reply that is not there."""
-        self._printer.print()
+        self.paint()
         print(clean_line(line), file=self._out)
 
     def _header(self, reply: Reply) -> str:

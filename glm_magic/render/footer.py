@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
-from glm_magic.api.catalog import Currency
 from glm_magic.api.events import Usage, in_words
-from glm_magic.api.reply import Reply
+from glm_magic.api.reply import Context, Reply
 from glm_magic.render.clean import clean_line
 
-__all__ = ["ending_line", "footer_line", "header_line"]
+__all__ = ["context_notes", "context_words", "ending_line", "footer_line", "header_line"]
 
 # Under this a speed says more of the network's buffers than of the model.
 _LEAST_S = 0.2
-
-_SIGNS: dict[Currency, str] = {"CNY": "¥", "USD": "$"}
 
 _EARLY = {
     "length": "the token limit was reached",
@@ -27,14 +23,36 @@ _EARLY = {
 
 
 def header_line(reply: Reply, *, note: str = "") -> str:
-    """Return the model and where it answered.
+    """Return the model, where it answered, and what of a chat went along.
 
     Args:
         note: what kind of model it is, plain text.
     """
     model = _substitution(reply) or reply.model
     model = f"{model} ({note})" if note else model
-    return " · ".join(filter(None, map(clean_line, (model, reply.endpoint))))
+    context = context_words(reply.context) if reply.context else ""
+    return " · ".join(filter(None, map(clean_line, (model, reply.endpoint, context))))
+
+
+def context_words(context: Context) -> str:
+    """Return which turn of which chat it is, and what is to be known of the turns before it."""
+    chat = f"chat {clean_line(context.chat, 80)}, " if context.chat else ""
+    turn = "" if context.is_single else f"{chat}turn {context.number}"
+    return " · ".join(filter(None, (turn, context_notes(context))))
+
+
+def context_notes(context: Context) -> str:
+    """Return what of a chat did not go along, or is out of date; "" where all is well."""
+    notes = []
+    if context.left_out:
+        many = context.left_out > 1
+        what = f"{context.left_out} turns were" if many else "turn was"
+        notes.append(f"the oldest {what} left out")
+    if context.stale:
+        notes.append(
+            "1 turn is stale" if context.stale == 1 else f"{context.stale} turns are stale"
+        )
+    return " · ".join(notes)
 
 
 def _substitution(reply: Reply) -> str:
@@ -77,20 +95,17 @@ def _speed(reply: Reply) -> Iterator[str]:
 
 
 def _cost(reply: Reply) -> Iterator[str]:
-    """The estimate with the date of the price list, or that there is none."""
+    """The estimate with the date of the price list, or why there is none."""
+    if reply.is_cached:
+        yield "from this session's memory, nothing was sent"
+        return
     if reply.usage is None or reply.billed_in is None:
         return
     if reply.cost is None:
         yield "cost unknown"
         return
-    amount, search = reply.cost.amount, " without the search" if reply.found else ""
-    words = f"about {_SIGNS[reply.cost.currency]}{_money(amount)}" if amount else "free"
-    yield f"{words}{search} (prices of {reply.cost.read})"
-
-
-def _money(amount: float) -> str:
-    """Cents, or two digits where it is less than that."""
-    return f"{amount:.{max(2, 1 - math.floor(math.log10(amount)))}f}"
+    search = " without the search" if reply.found else ""
+    yield f"{reply.cost.in_words}{search} (prices of {reply.cost.read})"
 
 
 def _reason(reply: Reply) -> str:

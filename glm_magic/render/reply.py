@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from glm_magic.api.code import parse_code_blocks
-from glm_magic.api.reply import Reply
+from glm_magic.api.code import json_text, parse_code_blocks
+from glm_magic.api.reply import ReasoningView, Reply
 from glm_magic.render.clean import clean_line, clean_text
 from glm_magic.render.code import draw_code_block
-from glm_magic.render.footer import ending_line, footer_line, header_line
+from glm_magic.render.footer import context_notes, ending_line, footer_line, header_line
 from glm_magic.render.frame import frame, muted
 from glm_magic.render.growth import MarkdownGrowth
 from glm_magic.render.indent import indent_json
@@ -33,12 +34,17 @@ def render_reply(reply: Reply, *, note: str = "", answer: str | None = None) -> 
     """
     return frame(
         muted(render_line(header_line(reply, note=note))),
-        render_reasoning(reply.reasoning),
+        render_reasoning(reply.reasoning, reply.shows_reasoning),
         render_answer(reply) if answer is None else answer,
         _ending(reply),
         render_sources(reply.found, reply.cited_numbers),
-        muted(f'<span role="status">{render_line(footer_line(reply))}</span>'),
+        muted(_footer(reply)),
     )
+
+
+def _footer(reply: Reply) -> str:
+    line = render_line(footer_line(reply)) if reply.has_footer else ""
+    return f'<span role="status">{line}</span>' if line else ""
 
 
 def render_answer(reply: Reply, growth: MarkdownGrowth | None = None) -> str:
@@ -76,27 +82,23 @@ def _code(reply: Reply, links: Mapping[int, str]) -> str:
 def _json(reply: Reply) -> str:
     """The answer indented if it is JSON, fenced or not; as it came, with the reason, if not."""
     try:
-        shown = indent_json(_json_text(reply.text))
+        is_giant = len(reply.text) > TEXT_LIMIT
+        shown = indent_json(reply.text if is_giant else json_text(reply.text))
     except (ValueError, RecursionError) as error:
         why = muted(render_line(f"not shown as JSON: {error}"))
         return why + render_plain(reply.text)
     return draw_code_block(clean_text(shown), "json")
 
 
-def _json_text(text: str) -> str:
-    """What of an answer is JSON: all of it, or its first fence."""
-    if text.lstrip().startswith(("{", "[")) or len(text) > TEXT_LIMIT:
-        return text
-    return next((block.code for block in parse_code_blocks(text)), text)
+def render_reasoning(reasoning: str, view: ReasoningView = "fold") -> str:
+    """Return the reasoning as a section that folds; "" without any, or where it is hidden."""
+    if view == "hide" or not reasoning.strip():
+        return ""
+    return _folded("Reasoning", render_prose(reasoning), is_open=view == "show")
 
 
-def render_reasoning(reasoning: str) -> str:
-    """Return the reasoning as a section that folds; "" without any."""
-    return _folded("Reasoning", render_prose(reasoning)) if reasoning.strip() else ""
-
-
-def _folded(summary: str, html: str) -> str:
-    return f"<details><summary>{summary}</summary>{html}</details>"
+def _folded(summary: str, html: str, *, is_open: bool = False) -> str:
+    return f"<details{' open' * is_open}><summary>{summary}</summary>{html}</details>"
 
 
 def _ending(reply: Reply) -> str:
@@ -105,13 +107,16 @@ def _ending(reply: Reply) -> str:
 
 
 def render_reply_plain(reply: Reply) -> str:
-    """Return the reply as text: the answer, how it ended, the sources."""
+    """Return the reply as text: the answer, how it ended, the sources, what of a chat is amiss."""
     ending = ending_line(reply)
-    substitution = clean_line(header_line(reply)) if reply.asked_model else ""
+    alone = replace(reply, context=None)
+    substitution = clean_line(header_line(alone)) if reply.asked_model else ""
+    notes = context_notes(reply.context) if reply.context else ""
     parts = (
         clean_text(reply.text).strip(),
         f"[{ending}]" if ending else "",
         f"[{substitution}]" if substitution else "",
         render_sources_plain(reply.found, reply.cited_numbers),
+        f"[{notes}]" if notes else "",
     )
     return "\n\n".join(filter(None, parts))

@@ -15,7 +15,8 @@ from glm_magic.api.events import (
     Usage,
     UsageReported,
 )
-from glm_magic.api.reply import Reply, ReplyFold, merge_sources
+from glm_magic.api.fold import ReplyFold
+from glm_magic.api.reply import Reply, merge_sources
 
 FIRST = Source(1, "一季度", "https://example.org/a", "示例", "2024-04-16", "GDP")
 SECOND = Source(2, "Q1", "", "", "", "")

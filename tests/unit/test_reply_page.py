@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from io import StringIO
 from typing import Any
 
 import html5lib
@@ -9,9 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glm_magic.api.events import Source, Usage
-from glm_magic.api.reply import Reply, State
-from glm_magic.render.footer import ending_line, footer_line, header_line
+from glm_magic.api.events import Event, ReasoningDelta, Source, TextDelta, Usage
+from glm_magic.api.reply import Context, ReasoningView, Reply, State
+from glm_magic.jupyter.live import LiveView
+from glm_magic.jupyter.show import Look, reply_metadata
+from glm_magic.jupyter.terminal import TerminalView
+from glm_magic.render.footer import context_words, ending_line, footer_line, header_line
 from glm_magic.render.reply import render_reasoning, render_reply, render_reply_plain
 from glm_magic.render.settings import render_settings, render_settings_plain
 from glm_magic.render.sources import render_sources, render_sources_plain
@@ -88,6 +92,39 @@ def test_a_model_name_with_line_breaks_stays_in_the_line() -> None:
     assert header_line(Reply(model="a\n\x1b[31mb", endpoint="x")) == "a b · x"
 
 
+@pytest.mark.parametrize(
+    ("context", "words"),
+    [
+        (Context("", 1), ""),
+        (Context("", 3), "turn 3"),
+        (Context("story", 1), "chat story, turn 1"),
+        (Context("story", 3, left_out=1), "chat story, turn 3 · the oldest turn was left out"),
+        (
+            Context("story", 3, left_out=2, stale=1),
+            "chat story, turn 3 · the oldest 2 turns were left out · 1 turn is stale",
+        ),
+        (Context("", 4, stale=2), "turn 4 · 2 turns are stale"),
+        (Context("a\n\x1b[31mb", 2), "chat a b, turn 2"),
+    ],
+)
+def test_the_header_says_what_of_a_chat_went_along(context: Context, words: str) -> None:
+    assert context_words(context) == words
+    line = header_line(replace(WHOLE, context=context))
+    assert line == " · ".join(filter(None, ("glm-4.7", "api.z.ai", words)))
+
+
+def test_the_title_of_the_live_view_says_it_too() -> None:
+    assert Look("glm-4.7", "api.z.ai").title == "glm-4.7 · api.z.ai"
+    assert Look("glm-4.7", "x.org", context="turn 3").title == "glm-4.7 · x.org · turn 3"
+
+
+def test_the_metadata_names_chat_and_turn() -> None:
+    facts = reply_metadata(replace(WHOLE, context=Context("story", 3)))["glm_magic"]
+    assert (facts["chat"], facts["turn"]) == ("story", 3)
+    for single in (None, Context("", 1)):
+        assert "turn" not in reply_metadata(replace(WHOLE, context=single))["glm_magic"]
+
+
 # -- the footer ----------------------------------------------------------------------------
 
 
@@ -139,6 +176,18 @@ def test_a_cost_is_in_digits_and_not_in_powers_of_ten(tokens: int, words: str) -
     usage = Usage(tokens, 0, tokens)
     reply = Reply("a", model="glm-5.3", usage=usage, billed_in="CNY", state="complete")
     assert f" · {words} (prices of 2026-08) · " in footer_line(reply)
+
+
+def test_a_reply_from_memory_says_so_in_the_place_of_its_cost() -> None:
+    reply = replace(WHOLE, billed_in="USD", is_cached=True)
+    assert footer_line(reply).endswith(" · from this session's memory, nothing was sent · finished")
+    assert "$" not in footer_line(reply)
+
+
+def test_a_page_without_its_footer_still_says_how_the_reply_ended() -> None:
+    text = text_of(render_reply(replace(WHOLE, has_footer=False, state="stopped")))
+    assert "tokens" not in text
+    assert "[stopped: the answer is not complete]" in text
 
 
 def test_a_reply_that_nobody_bills_by_token_has_no_cost() -> None:
@@ -238,6 +287,14 @@ def test_reasoning_is_folded() -> None:
     assert render_reasoning("hm").startswith("<details><summary>Reasoning</summary>")
     assert render_reasoning(" \n") == ""
     assert "<details" not in render_reply(Reply("a", state="complete"))
+
+
+def test_reasoning_is_shown_or_hidden_as_the_reply_says() -> None:
+    shown = render_reply(replace(WHOLE, shows_reasoning="show"))
+    assert "<details open><summary>Reasoning</summary>" in shown
+    assert_harmless(shown)
+    hidden = render_reply(replace(WHOLE, shows_reasoning="hide"))
+    assert "Reasoning" not in hidden and "一</b>" not in text_of(hidden)
 
 
 def test_a_reference_in_the_answer_links_to_its_source() -> None:
@@ -380,8 +437,86 @@ def test_a_reply_that_simply_ended_is_its_text() -> None:
     assert render_reply_plain(Reply("你好", state="complete")) == "你好"
 
 
+def test_a_reply_as_text_ends_with_what_of_its_chat_is_amiss() -> None:
+    reply = Reply("你好", state="complete", context=Context("story", 5, left_out=2, stale=1))
+    assert render_reply_plain(reply) == (
+        "你好\n\n[the oldest 2 turns were left out · 1 turn is stale]"
+    )
+    assert render_reply_plain(replace(reply, context=Context("story", 5))) == "你好"
+
+
+def test_a_substituted_model_and_a_chat_are_told_once_each_as_text() -> None:
+    reply = Reply("a", model="m", asked_model="n", state="complete", context=Context("c", 2, 1))
+    assert render_reply_plain(reply) == (
+        "a\n\n[asked for n, answered by m]\n\n[the oldest turn was left out]"
+    )
+
+
 def test_a_source_with_nothing_in_it_is_untitled_as_text() -> None:
     assert render_sources_plain([Source(2, "", "", "", "", "x")]) == "[2] untitled"
+
+
+# -- while it comes ------------------------------------------------------------------------
+
+THOUGHT_OUT = (ReasoningDelta("six "), ReasoningDelta("sevens"), TextDelta("42"))
+
+
+def printed(reasoning: ReasoningView, *events: Event, **reply: Any) -> str:
+    """What a terminal shows of a reply that comes event by event."""
+    out = StringIO()
+    view = TerminalView(out, reasoning=reasoning)
+    for event in events:
+        view.feed([event])
+        view.paint()
+    view.finish(Reply(model="m", **reply))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("reasoning", "screen"),
+    [
+        ("fold", "(reasoning …)\n42\n"),
+        ("show", "(reasoning …)\nsix sevens\n\n42\n"),
+        ("hide", "42\n"),
+    ],
+)
+def test_a_terminal_prints_as_much_of_the_reasoning_as_it_is_told(
+    reasoning: ReasoningView, screen: str
+) -> None:
+    shown = printed(reasoning, *THOUGHT_OUT, text="42", state="complete", has_footer=False)
+    assert shown == f"{screen}m\n"
+
+
+def test_a_terminal_keeps_reasoning_that_led_to_no_answer() -> None:
+    shown = printed("show", *THOUGHT_OUT[:2], state="stopped", has_footer=False)
+    assert shown == ("(reasoning …)\nsix sevens\n\n\nstopped: the answer is not complete\nm\n")
+
+
+@pytest.mark.parametrize(
+    ("reasoning", "html"),
+    [
+        ("fold", "<details><summary>Reasoning</summary>"),
+        ("show", "six sevens"),
+        ("hide", ""),
+    ],
+)
+def test_a_live_view_draws_the_reasoning_as_it_is_told(
+    reasoning: ReasoningView, html: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    view = LiveView("m", lambda: None, reasoning=reasoning)
+    view.feed(list(THOUGHT_OUT))
+    while view.dirty:
+        view.paint()
+    drawn = "".join(_values(view._window))
+    view.leave("gone")
+    assert html in drawn
+    assert ("<details" in drawn, "six sevens" in drawn) == (reasoning == "fold", bool(html))
+
+
+def _values(widget: Any) -> Iterator[str]:
+    yield getattr(widget, "value", "")
+    for child in getattr(widget, "children", ()):
+        yield from _values(child)
 
 
 # -- settings ------------------------------------------------------------------------------

@@ -43,6 +43,8 @@ def test_stream_options_come_with_a_stream_only() -> None:
         ({"thinking": True}, {"thinking": {"type": "enabled"}}),
         ({"thinking": False}, {"thinking": {"type": "disabled"}}),
         ({"stream": False}, {"stream": False}),
+        ({"stop": ("END",)}, {"stop": ["END"]}),
+        ({"effort": "low"}, {"reasoning_effort": "low"}),
     ],
 )
 def test_an_option_adds_its_field_for_the_platform(
@@ -64,6 +66,34 @@ def test_other_servers_get_the_words_they_know(
 ) -> None:
     options = {"stream_options": {"include_usage": True}}
     assert build_chat(replace(ASK, **fields), speaks_glm=False) == PLAIN | options | json
+
+
+THOUGHT = replace(ASK, messages=(*ASK.messages, Message("assistant", "so", "hm")))
+
+
+def test_reasoning_that_is_kept_goes_along_and_is_not_to_be_dropped() -> None:
+    body = build_chat(THOUGHT, speaks_glm=True)
+    assert body["messages"][1] == {
+        "role": "assistant",
+        "content": "so",
+        "reasoning_content": "hm",
+    }
+    assert body["thinking"] == {"type": "enabled", "clear_thinking": False}
+    other = build_chat(replace(THOUGHT, thinking=True), speaks_glm=False)
+    assert other["chat_template_kwargs"] == {"enable_thinking": True, "clear_thinking": False}
+
+
+def test_a_web_search_is_narrowed() -> None:
+    search = WebSearch("search_std", "GDP", count=10, recency="oneWeek", domain="example.com")
+    assert build_web_search(search)["web_search"] == {
+        "enable": True,
+        "search_engine": "search_std",
+        "search_result": True,
+        "search_query": "GDP",
+        "count": 10,
+        "search_recency_filter": "oneWeek",
+        "search_domain_filter": "example.com",
+    }
 
 
 def test_a_web_search_asks_for_its_sources() -> None:
