@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from glm_magic.errors import SettingsError
-from glm_magic.jupyter.chat import ask, ask_as_task
-from glm_magic.jupyter.options import again_help, parse_again_options, split_words
+from glm_magic.jupyter.chat import ask
 from glm_magic.session.exchange import Exchange, build_continuation
 
 if TYPE_CHECKING:
@@ -14,24 +14,21 @@ if TYPE_CHECKING:
     from glm_magic.jupyter.magics import Glm
 
 
-def ask_again(glm: Glm, rest: str) -> Reply | None:
-    """Send the last request again, as it was."""
-    options = parse_again_options(split_words(rest), "again")
-    if options is None:
-        return print(again_help("again"))
+def ask_again(glm: Glm, out: str | None) -> Reply | None:
+    """Send the last request again, as it was; its turn in a chat is replaced."""
     last = _last(glm)
-    ask_in_turn = ask_as_task if last.is_task else ask
-    return ask_in_turn(glm, last.request, last.endpoint, last.reply.format, out=options.out)
+    fresh = last.with_reply(replace(last.reply, text="", reasoning=""))
+    if not last.is_task:
+        return ask(glm, fresh, out=out)
+    from glm_magic.jupyter.tasks import run_task
+
+    return run_task(glm, fresh, out=out)
 
 
-def go_on(glm: Glm, rest: str) -> Reply | None:
+def go_on(glm: Glm, out: str | None) -> Reply | None:
     """Ask the model to go on from the text of the last reply; the two are one reply."""
-    options = parse_again_options(split_words(rest), "continue")
-    if options is None:
-        return print(again_help("continue"))
     last = _last(glm)
-    request, form = build_continuation(last), last.reply.format
-    return ask(glm, request, last.endpoint, form, out=options.out, before=last)
+    return ask(glm, last, out=out, goes_on=build_continuation(last))
 
 
 def _last(glm: Glm) -> Exchange:

@@ -1,98 +1,203 @@
-"""A chat request out, its reply on the screen, in `_`, `_glm` and the variable that was named."""
+"""A `%%glm` cell: its prompt asked, its reply on the screen, in `_`, `_glm` and a variable."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from glm_magic.api.loop import Job, pump
-from glm_magic.api.reply import Format, Reply
-from glm_magic.errors import Stopped
+from glm_magic.api.reply import Reply
+from glm_magic.errors import SettingsError, Stopped
+from glm_magic.jupyter.commands import general_help
+from glm_magic.jupyter.options import Fill, parse_chat_options
+from glm_magic.jupyter.parser import split_words
 from glm_magic.jupyter.runner import follow, uninterrupted
 from glm_magic.jupyter.show import Look, ReplyView, new_view, show_value
 from glm_magic.render.clean import clean_text
-from glm_magic.render.footer import ending_line
+from glm_magic.render.footer import context_words, ending_line
+from glm_magic.session.asking import build_exchange, choose, place_for
 from glm_magic.session.exchange import Exchange, join_replies
+from glm_magic.session.prompts import fill_prompt, protect
+from glm_magic.session.templates import PromptTemplate
 
 if TYPE_CHECKING:
-    from glm_magic.api.endpoints import Endpoint
     from glm_magic.api.requests import ChatRequest
     from glm_magic.api.stream import ReplyStream
     from glm_magic.jupyter.magics import Glm
     from glm_magic.session.options import ChatOptions
 
 
-def run_chat(glm: Glm, prompt: str, options: ChatOptions) -> Reply | None:
-    """Ask what a cell asks; None when the wait for a task was stopped."""
+def run_cell(glm: Glm, line: str, cell: str) -> Reply | None:
+    """Do what a line with its cell asks for; None where that gives no reply.
+
+    Raises:
+        SettingsError: something is wrong with the line or the cell; nothing was sent.
+    """
+    words = _split(line)
+    options = parse_chat_options(words, glm.settings, _filler(glm, words))
+    if options is None:
+        return print(general_help())
+    if options.save or options.define:
+        _keep_template(glm, options, words, cell)
+        return None
+    if options.use:
+        session, _ = glm.open()
+        template = session.templates.find(options.use)
+        return _use_template(glm, template, words, cell)
+    return run_prompt(glm, _filler(glm, words)(cell), options)
+
+
+def _split(line: str) -> list[str]:
+    """The words of a line; a `{{ }}` is one word or a part of one, whatever is in it."""
+    protected, restore = protect(line)
+    return [restore(word) for word in split_words(protected)]
+
+
+def _filler(glm: Glm, words: list[str]) -> Fill:
+    """What fills in the `{{ }}` of a text with values of the notebook."""
+    return str if "--raw" in words else partial(fill_prompt, namespace=glm.shell.user_ns)
+
+
+def _keep_template(glm: Glm, options: ChatOptions, words: list[str], cell: str) -> None:
+    if options.use or (options.save and options.define):
+        raise SettingsError("one of --save, --use and --def at a time")
+    from glm_magic.jupyter.templates import define_function, keep_template
+
+    name = options.save or options.define or ""
+    template = PromptTemplate(name, cell, tuple(_without(words, "--save", "--def")))
+    if options.save:
+        keep_template(glm, template)
+    else:
+        define_function(glm, template)
+
+
+def _without(words: list[str], *options: str) -> list[str]:
+    """The words without some options and the values of these."""
+    kept: list[str] = []
+    is_value = False
+    for word in words:
+        name, equals, _ = word.partition("=")
+        if not is_value and name not in options:
+            kept.append(word)
+        is_value = name in options and not equals
+    return kept
+
+
+def _use_template(glm: Glm, template: PromptTemplate, words: list[str], cell: str) -> Reply | None:
+    both = [*template.words, *words]
+    fill = _filler(glm, both)
+    options = parse_chat_options(both, glm.settings, fill)
+    assert options is not None
+    if fill is str:
+        prompt = "\n\n".join(filter(str.strip, (template.text, cell)))
+    else:
+        prompt = template.fill(glm.shell.user_ns, fill(cell))
+    return run_prompt(glm, prompt, options)
+
+
+def run_prompt(glm: Glm, prompt: str, options: ChatOptions) -> Reply | None:
+    """Ask what a prompt asks; None for a dry run, or when the wait for a task was stopped."""
     session, _ = glm.open()
-    endpoint = glm.endpoint()
-    request = session.chat_request(prompt, options, endpoint)
-    form = options.format or ("code" if options.extract else "md")
-    ask_in_turn = ask_as_task if options.task else ask
-    reply = ask_in_turn(glm, request, endpoint, form, out=options.out)
+    place = place_for(session, options, glm.turn_key())
+    settings = choose(session, options, place)
+    endpoint = glm.endpoint(settings, is_dry=options.dry_run)
+    exchange = build_exchange(
+        session, prompt, options, settings=settings, endpoint=endpoint, place=place
+    )
+    if options.dry_run:
+        from glm_magic.jupyter.dry_run import show_request
+
+        show_request(glm, exchange)
+        return None
+    reply = ask_in_its_way(glm, exchange, out=options.out)
     if options.extract and reply is not None:
-        _extract(glm, reply)
+        extract(glm, reply)
     return reply
 
 
+def ask_in_its_way(glm: Glm, exchange: Exchange, *, out: str | None = None) -> Reply | None:
+    """Send a request as it is to be sent: from memory, as a stream, or as a task."""
+    session, _ = glm.open()
+    if exchange.settings and exchange.settings.cache:
+        cached = session.cache.find(exchange.request, exchange.endpoint)
+        if cached is not None:
+            return _show_cached(glm, exchange.with_reply(cached), out)
+    if not exchange.is_task:
+        return ask(glm, exchange, out=out)
+    from glm_magic.jupyter.tasks import run_task
+
+    return run_task(glm, exchange, out=out)
+
+
+def _show_cached(glm: Glm, exchange: Exchange, out: str | None) -> Reply:
+    glm.keep(exchange)
+    show_value(exchange.reply)
+    return glm.hand_over(exchange.reply, out)
+
+
 def ask(
-    glm: Glm,
-    request: ChatRequest,
-    endpoint: Endpoint,
-    form: Format,
-    *,
-    out: str | None = None,
-    before: Exchange | None = None,
+    glm: Glm, exchange: Exchange, *, out: str | None = None, goes_on: ChatRequest | None = None
 ) -> Reply:
     """Send a request, show the reply as it comes, and hand it over.
 
     Args:
-        form: how it is shown.
+        exchange: its reply tells how the answer is to look, and has what came of it before.
         out: a variable to assign it to.
-        before: the exchange that this request goes on with; the two replies become one.
+        goes_on: the request to send in place of that of the exchange; the reply that came
+            before and the new one become one.
 
     Raises:
+        SettingsError: the budget would be passed; nothing was sent.
         Stopped: the kernel was interrupted; what came is kept all the same.
     """
     session, thread = glm.open()
-    stream = session.client(endpoint).stream(request)
-    exchange = before or Exchange(request, endpoint, Reply())
-    look = Look(request.model, endpoint.host, form, start=exchange.reply.text)
+    request, endpoint = goes_on or exchange.request, exchange.endpoint
     view: ReplyView | None = None
-    try:
-        with Job(thread, lambda put: pump(stream, put)) as job:
+    with session.reserve(request, endpoint) as held:
+        stream = session.client(endpoint, exchange.settings).stream(request)
+        try:
+            with Job(thread, lambda put: pump(stream, put)) as job:
+                with uninterrupted():
+                    view = new_view(glm.shell, look_of(exchange), job.stop)
+                follow(job, view)
+        except KeyboardInterrupt:
+            raise Stopped(
+                "stopped; the partial answer is in _glm, `%glm continue` goes on"
+            ) from None
+        finally:
             with uninterrupted():
-                view = new_view(glm.shell, look, job.stop)
-            follow(job, view)
-    except KeyboardInterrupt:
-        raise Stopped("stopped; the partial answer is in _glm, `%glm continue` goes on") from None
-    finally:
-        with uninterrupted():
-            reply = replace(_whole(stream, before), format=form)
-            glm.keep(reply, exchange)
-            view.finish(reply) if view else show_value(reply)
-    return glm.hand_over(reply, out)
+                own = _ended(stream)
+                session.note(own, request, held)
+                whole = join_replies(exchange.reply, own) if goes_on else own
+                ended = exchange.with_reply(whole)
+                glm.keep(ended)
+                view.finish(ended.reply) if view else show_value(ended.reply)
+    return glm.hand_over(ended.reply, out)
 
 
-def _whole(stream: ReplyStream, before: Exchange | None) -> Reply:
+def look_of(exchange: Exchange, **more: str) -> Look:
+    """Return how the view of an exchange begins."""
+    reply = exchange.reply
+    words = context_words(reply.context) if reply.context else ""
+    return Look(
+        exchange.request.model,
+        exchange.endpoint.host,
+        reply.format,
+        start=reply.text,
+        reasoning=reply.shows_reasoning,
+        context=words,
+        **more,
+    )
+
+
+def _ended(stream: ReplyStream) -> Reply:
     """The reply as it ended; one stopped before its first step never told so."""
     reply = stream.reply
-    if reply.state == "streaming":
-        reply = replace(reply, state="stopped")
-    return join_replies(before.reply, reply) if before else reply
+    return replace(reply, state="stopped") if reply.state == "streaming" else reply
 
 
-def ask_as_task(
-    glm: Glm, request: ChatRequest, endpoint: Endpoint, form: Format, *, out: str | None = None
-) -> Reply | None:
-    """Submit a request as a task and wait for its reply; None when told to stop waiting."""
-    from glm_magic.jupyter.tasks import run_task
-
-    exchange = Exchange(request, endpoint, Reply(format=form), is_task=True)
-    return run_task(glm, exchange, out=out)
-
-
-def _extract(glm: Glm, reply: Reply) -> None:
+def extract(glm: Glm, reply: Reply) -> None:
     """Put the first code block into the next cell, cleaned; nothing runs it."""
     if ending_line(reply):
         print("glm: the answer is not complete; no cell was made of its code")

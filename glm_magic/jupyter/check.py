@@ -13,7 +13,6 @@ from glm_magic.api.client import AsyncClient
 from glm_magic.api.endpoints import Endpoint
 from glm_magic.api.loop import Job, Put, pump
 from glm_magic.errors import SettingsError, Stopped
-from glm_magic.jupyter.options import check_help, parse_check_options, split_words
 from glm_magic.jupyter.runner import View, follow
 from glm_magic.jupyter.show import is_terminal
 from glm_magic.render.check import (
@@ -36,11 +35,8 @@ class CheckView(View, Protocol):
         """Show the check as it stays."""
 
 
-def check_endpoint(glm: Glm, rest: str) -> None:
+def check_endpoint(glm: Glm) -> None:
     """Check the endpoint in use, one cheap call a feature; a step that fails is a row."""
-    if parse_check_options(split_words(rest)) is None:
-        print(check_help())
-        return
     session, thread = glm.open()
     endpoint = glm.endpoint()
     client, plan = _plan(session, endpoint)

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import replace
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import no_var_expand
 
-from glm_magic.errors import SettingsError, Stopped
+from glm_magic.errors import GlmError, SettingsError, Stopped
+from glm_magic.jupyter.commands import general_help, help_of, run_line, unknown_word
 from glm_magic.jupyter.completion import GlmMatcher
-from glm_magic.jupyter.options import (
-    chat_help,
-    embed_help,
-    parse_chat_options,
-    parse_embed_options,
-    split_words,
-)
-from glm_magic.session.settings import GlmMagic, did_you_mean
+from glm_magic.jupyter.keys import refuse_keys
+from glm_magic.jupyter.options import parse_embed_options
+from glm_magic.jupyter.parser import split_words
+from glm_magic.session.settings import GlmMagic
 
 # Only what `%load_ext` needs is imported above; HTTP, rendering and widgets take longer than
 # loading may, so the functions that need them import them.
 if TYPE_CHECKING:
     from glm_magic.api.endpoints import Endpoint
     from glm_magic.api.loop import LoopThread
-    from glm_magic.api.reply import Reply
+    from glm_magic.session.chats import TurnKey
     from glm_magic.session.exchange import Exchange
     from glm_magic.session.session import LocalEngine, Session
     from glm_magic.study.embeddings import Embeddings
@@ -36,36 +30,6 @@ _LOCAL_ANSWERS = (
     "glm: no API key found, so the small demo model on this machine answers; "
     "`%glm login` takes a key"
 )
-# What `%glm WORD` runs: module and function, imported when first used.
-LINE_COMMANDS = {
-    "": ("commands", "show_status"),
-    "config": ("commands", "configure"),
-    "login": ("commands", "log_in"),
-    "help": ("commands", "show_help"),
-    "-h": ("commands", "show_help"),
-    "--help": ("commands", "show_help"),
-    "models": ("models", "show_models"),
-    "limits": ("limits", "show_limits"),
-    "check": ("check", "check_endpoint"),
-    "task": ("tasks", "show_tasks"),
-    "again": ("again", "ask_again"),
-    "continue": ("again", "go_on"),
-}
-_CELL_WORDS = ("embed",)
-HELP = f"""{chat_help()}
-{embed_help()}
-%glm continue [-o NAME]        go on from the text of the last answer, where it is not complete
-%glm again [-o NAME]           send the last request again
-%glm config                    every setting, its value and whence it comes
-%glm config NAME=VALUE ...     set some, or none if one is wrong
-%glm login [ENDPOINT]          type a key, unseen, for this session and this host only
-%glm models [-q TEXT]          the endpoint's models: context, output, prices
-%glm limits [--this-month N] [--last-month N]
-                               how many requests at a time, by tier; the tier of a spend in CNY
-%glm check                     whether key, model, streaming and embeddings work
-%glm task [ID]                 the asynchronous tasks of this session, or one of them
-%glm help                      this text
-"""
 # The values of a cell that are on screen by the time the cell ends.
 _SHOWN_TYPES = (
     ("glm_magic.api.reply", "Reply"),
@@ -79,11 +43,14 @@ class Glm:
     def __init__(self, shell: InteractiveShell) -> None:
         self.shell: Any = shell  # half of what is used of it has no types, or wrong ones
         self.settings = GlmMagic(parent=shell)
-        self.matcher = GlmMatcher(shell)
+        self.matcher = GlmMatcher(shell, lambda: self._session)
         self._session: Session | None = None
         self._thread: LoopThread | None = None
         self._just_shown: object = None
         self._said_local = False
+        self.last_error: BaseException | None = None
+        self._request_id: str | None = None
+        self._turns = 0
 
     # -- loading ---------------------------------------------------------------------------
 
@@ -91,7 +58,7 @@ class Glm:
         """Add the magics, the settings and the completer to the shell."""
         self.shell.register_magic_function(self.glm, "line_cell", "glm")
         self.shell.configurables.append(self.settings)
-        self.shell.events.register("post_run_cell", self._forget_shown)
+        self.shell.events.register("post_run_cell", self._after_cell)
         self.matcher.register()
 
     def unregister(self) -> None:
@@ -100,7 +67,7 @@ class Glm:
             self.shell.magics_manager.magics[kind].pop("glm", None)
         if self.settings in self.shell.configurables:
             self.shell.configurables.remove(self.settings)
-        self.shell.events.unregister("post_run_cell", self._forget_shown)
+        self.shell.events.unregister("post_run_cell", self._after_cell)
         self.matcher.unregister()
         self._forget_printers()
         if self._thread is not None and self._session is not None:
@@ -131,35 +98,26 @@ class Glm:
             raise Stopped("stopped; nothing came") from None
 
     def _run(self, line: str, cell: str | None) -> Any:
-        word, _, rest = line.strip().partition(" ")
-        if cell is not None:
-            return self._cell(word, line, rest, cell)
-        if word not in LINE_COMMANDS:
-            raise SettingsError(_unknown_word(word))
-        module, function = LINE_COMMANDS[word]
-        command = getattr(import_module(f"glm_magic.jupyter.{module}"), function)
-        return command(self, rest)
-
-    def _cell(self, word: str, line: str, rest: str, cell: str) -> Any:
+        refuse_keys(line)
+        word = (line.split() or [""])[0]
+        is_chat = word.startswith("-") and word not in ("-h", "--help")
+        if cell is None and not is_chat:
+            return run_line(self, line)
         if word == "embed":
-            return self._embed(rest, cell)
+            return self._embed(line.split(None, 1)[1:], cell or "")
         if word and not word.startswith("-"):
-            raise SettingsError(_unknown_word(word))
-        return self._chat(line, cell)
+            raise SettingsError(unknown_word(word))
+        if cell is None and "--use" not in line:
+            raise SettingsError("a prompt goes below a %%glm line; `%glm --use NAME` needs none")
+        from glm_magic.jupyter.chat import run_cell
 
-    def _chat(self, line: str, cell: str) -> Reply | None:
-        options = parse_chat_options(split_words(line))
-        if options is None:
-            return print(HELP)
-        from glm_magic.jupyter.chat import run_chat
+        return run_cell(self, line, (cell or "").strip("\n"))
 
-        return run_chat(self, cell.strip("\n"), options)
-
-    def keep(self, reply: Reply, exchange: Exchange | None) -> None:
-        """Remember a reply as `_glm`, and what it answers, as far as that is known."""
+    def keep(self, exchange: Exchange) -> None:
+        """Remember a reply as `_glm` and in its chat, and what it answers."""
         session, _ = self.open()
-        session.last = replace(exchange, reply=reply) if exchange else None
-        self.shell.push({"_glm": reply}, interactive=False)
+        session.keep(exchange)
+        self.shell.push({"_glm": exchange.reply}, interactive=False)
 
     def hand_over(self, value: T, name: str | None = None) -> T:
         """Return a value that is on screen already, assigned to a variable too if one is named."""
@@ -168,34 +126,47 @@ class Glm:
         self._just_shown = value
         return value
 
-    def _embed(self, rest: str, cell: str) -> Embeddings | None:
-        from glm_magic.api.loop import Job
-        from glm_magic.jupyter.runner import wait_for
-        from glm_magic.jupyter.show import show_value
-        from glm_magic.study.embeddings import build_embeddings
-
-        options = parse_embed_options(split_words(rest))
+    def _embed(self, rest: list[str], cell: str) -> Embeddings | None:
+        options = parse_embed_options(split_words(" ".join(rest)))
         if options is None:
-            return print(HELP)
-        texts = tuple(text for line in cell.splitlines() if (text := line.strip()))
-        if not texts:
-            raise SettingsError("the cell is empty; write one text a line below %%glm embed")
-        session, thread = self.open()
-        endpoint = self.endpoint()
-        request = session.embedding_request(texts, options, endpoint)
-        client, started = session.client(endpoint), time.perf_counter()
-        job = Job(thread, lambda _: client.embed(request))
-        reply = wait_for(job, "no vectors were kept")
-        embeddings = build_embeddings(
-            texts, reply, endpoint=endpoint.host, seconds=time.perf_counter() - started
-        )
-        show_value(embeddings)
-        return self.hand_over(embeddings, options.out)
+            return print(help_of("embed"))
+        from glm_magic.jupyter.embed import run_embed
 
-    def endpoint(self) -> Endpoint:
-        """Return where requests go; say once when it is the local engine for want of a key."""
+        return run_embed(self, cell, options)
+
+    def turn_key(self) -> TurnKey | None:
+        """Return what the next turn belongs to; None where cells have no ids."""
+        parent = self._parent()
+        cell, request = parent.get("metadata", {}).get("cellId"), parent.get("header", {})
+        if not cell:
+            return None
+        from glm_magic.session.chats import TurnKey
+
+        if request.get("msg_id") != self._request_id:
+            self._request_id, self._turns = request.get("msg_id"), 0
+        self._turns += 1
+        return TurnKey(str(cell), self._turns - 1)
+
+    def _parent(self) -> dict[str, Any]:
+        """The front end's request that is being executed."""
+        kernel: Any = getattr(self.shell, "kernel", None)
+        return (kernel.get_parent("shell") if hasattr(kernel, "get_parent") else None) or {}
+
+    def endpoint(self, settings: GlmMagic | None = None, *, is_dry: bool = False) -> Endpoint:
+        """Return where requests go; say once when it is the local engine for want of a key.
+
+        Args:
+            settings: those of one line, where it has its own.
+            is_dry: whether nothing will be sent, so that no key is needed.
+        """
         session, _ = self.open()
-        endpoint = session.endpoint()
+        if is_dry and (settings or self.settings).endpoint == "auto" and not session.has_answer():
+            from glm_magic.api.endpoints import parse_endpoint
+
+            return parse_endpoint("bigmodel")
+        endpoint = session.endpoint(settings)
+        if settings and settings.endpoint != self.settings.endpoint:
+            return endpoint
         if session.fell_back_to_local() and not self._said_local:
             self._said_local = True
             print(_LOCAL_ANSWERS)
@@ -227,11 +198,15 @@ class Glm:
         else:
             show_value(value)
 
-    def _forget_shown(self, *_: object) -> None:
+    def _after_cell(self, result: Any) -> None:
+        """Forget what the cell has shown; note the exception that `%glm error` may be asked of."""
         self._just_shown = None
+        error = result.error_in_exec or result.error_before_exec
+        if error is not None and not isinstance(error, (GlmError, KeyboardInterrupt)):
+            self.last_error = error
 
 
-Glm.glm.__doc__ = HELP
+Glm.glm.__doc__ = general_help()
 
 
 def _local_engine() -> LocalEngine:
@@ -240,9 +215,3 @@ def _local_engine() -> LocalEngine:
     from glm_magic.session.session import LocalEngine
 
     return LocalEngine(is_installed, LocalTransport, DEFAULT_MODEL, EMBEDDING_MODEL)
-
-
-def _unknown_word(word: str) -> str:
-    known = [*filter(str.isalpha, LINE_COMMANDS), *_CELL_WORDS]
-    hint = did_you_mean(word, known) or "; the line holds options, the prompt goes below it"
-    return f"unknown word '{word}' after glm{hint}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glm_magic.api.catalog import (
-    Model,
     currency_at,
     filter_models,
     models_at,
@@ -16,8 +15,8 @@ from glm_magic.api.check import NO_SUCH_ADDRESS
 from glm_magic.api.connection import Call
 from glm_magic.api.endpoints import Endpoint
 from glm_magic.api.loop import Job
+from glm_magic.api.tables import Model
 from glm_magic.errors import ApiError, GlmError, SettingsError
-from glm_magic.jupyter.options import models_help, parse_models_options, split_words
 from glm_magic.jupyter.runner import wait_for
 from glm_magic.jupyter.show import show_table
 from glm_magic.render.clean import clean_line
@@ -27,15 +26,11 @@ if TYPE_CHECKING:
     from glm_magic.jupyter.magics import Glm
 
 
-def show_models(glm: Glm, rest: str) -> None:
+def show_models(glm: Glm, query: str | None) -> None:
     """Show the models of the endpoint in use, or those with a text in their id."""
-    options = parse_models_options(split_words(rest))
-    if options is None:
-        print(models_help())
-        return
     endpoint = glm.endpoint()
     listed, notes = _fetch(glm, endpoint)
-    models = _filter(models_at(endpoint, listed), options.query or "")
+    models = _filter(models_at(endpoint, listed), query or "")
     has_catalog = listed is None or endpoint.has_catalog
     notes = (*notes, *_price_notes(endpoint, has_catalog=has_catalog))
     table = ModelTable(endpoint.host, models, currency_at(endpoint), notes, has_catalog=has_catalog)

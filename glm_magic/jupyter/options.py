@@ -1,123 +1,131 @@
-"""The words of a magic line to options; every mistake is one line with the way out."""
+"""The options of `%%glm` and `%%glm embed`: one for each setting that a line may override."""
 
 from __future__ import annotations
 
 import argparse
-import builtins
-import keyword
-import math
-import shlex
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Any
 
-from glm_magic.errors import SettingsError
-from glm_magic.session.options import (
-    AgainOptions,
-    ChatOptions,
-    EmbedOptions,
-    LimitsOptions,
-    ModelsOptions,
-)
-from glm_magic.session.settings import did_you_mean
+from traitlets import Bool, Enum, List, TraitType
+
+from glm_magic.jupyter.parser import Parser, add_help, count, parse_words, variable
+from glm_magic.session.names import NAME_RULE, is_name
+from glm_magic.session.options import ChatOptions, EmbedOptions
+from glm_magic.session.settings import GlmMagic
 
 # How an answer may be shown; `Reply.format`.
 FORMATS = ("md", "text", "code", "json")
-# A fixed width: the help is read in a notebook and stored in a docstring.
-_WIDTH = 96
+_EXAMPLES = (
+    "%%glm",
+    "%%glm -m glm-4.7 -t 0.2 -o answer",
+    '%%glm -s "You are a pirate." --thinking off',
+    "%%glm -c                      go on with the last chat",
+    "%%glm --chat story            go on with the chat of this name",
+    '%%glm --web-search --search-query "GDP China 2024 Q1"',
+    "%%glm --dry-run               show the request and what it may cost",
+    "%%glm --format code -x",
+)
+# Where a new group of options begins, at the setting of this name.
+_GROUPS = {
+    "endpoint": "the model",
+    "web_search": "web search",
+    "chat": "chats",
+    "reasoning": "what is shown",
+    "cache": "the connection",
+}
+_METAVARS = {"model": "ID", "endpoint": "PLACE", "chat": "NAME", "search_domain": "HOST"}
+
+Fill = Callable[[str], str]
+Group = argparse._ActionsContainer  # of parsers and groups; argparse has no public name for it
 
 
-class _Formatter(argparse.RawDescriptionHelpFormatter):
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=28, width=_WIDTH)
+def chat_parser(settings: GlmMagic | None = None, fill: Fill = str) -> Parser:
+    """Return the parser of a `%%glm` line.
 
-
-class _Parser(argparse.ArgumentParser):
-    """A parser that raises one line and never exits."""
-
-    def __init__(self, prog: str, description: str, epilog: str = "") -> None:
-        super().__init__(
-            prog=prog,
-            description=description,
-            epilog=epilog,
-            formatter_class=_Formatter,
-            add_help=False,
-            allow_abbrev=False,
-        )
-        self.color = False  # from Python 3.14 on; here help goes into a notebook
-
-    def error(self, message: str) -> NoReturn:
-        raise SettingsError(f"{message.removeprefix('argument ')} (see {self.prog} --help)")
-
-    def known_options(self) -> list[str]:
-        return [name for action in self._actions for name in action.option_strings]
-
-
-def _parse_number(text: str, low: float, high: float) -> float:
-    value = float(text)
-    if not low <= value <= high:
-        raise argparse.ArgumentTypeError(f"{text} is not from {low:g} to {high:g}")
-    return value
-
-
-def _temperature(text: str) -> float:
-    return _parse_number(text, 0, 2)
-
-
-def _top_p(text: str) -> float:
-    return _parse_number(text, 0, 1)
-
-
-def _amount(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not 0 or more")
-    return value
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return value
-
-
-def _variable(text: str) -> str:
-    """A name that an assignment may take without hiding something of Python's own."""
-    if not text.isidentifier() or keyword.iskeyword(text) or hasattr(builtins, text):
-        raise argparse.ArgumentTypeError(f"'{text}' cannot be the name of a variable")
-    return text
-
-
-_NAMES = {_temperature: "number", _top_p: "number", _amount: "number", _count: "whole number"}
-for _type, _name in _NAMES.items():
-    _type.__name__ = _name  # argparse says "invalid NAME value"
-
-
-def _chat_parser() -> _Parser:
-    parser = _Parser(
+    Args:
+        settings: tells which values are allowed.
+        fill: gives the text of a value with its `{{ }}` filled in.
+    """
+    parser = Parser(
         "%%glm",
-        "Send the cell to a chat model; the answer streams in below and is the cell's value.",
-        "Examples:\n"
-        "  %%glm\n"
-        "  %%glm -m glm-4.7 -t 0.2 -o answer\n"
-        '  %%glm -s "You are a pirate." --thinking off\n'
-        '  %%glm --web-search --search-query "GDP China 2024 Q1"\n'
-        "  %%glm --format code -x\n"
-        "Other magics: %%glm embed, %glm again, %glm continue, %glm config, %glm help",
+        "Send the cell to a chat model; the answer streams in below and is the cell's value.\n"
+        "`{{ expression }}` in it is filled in with a value of the notebook.",
+        _EXAMPLES,
     )
-    add = parser.add_argument
-    add("-m", "--model", metavar="ID", help="model id, or the path of a .gguf file")
-    add("-s", "--system", metavar="TEXT", help="system message")
-    add("-t", "--temperature", type=_temperature, metavar="N", help="0 is greedy; GLM takes 0 to 1")
-    add("--top-p", type=_top_p, metavar="N", help="nucleus sampling, 0.01 to 1")
-    add("--max-tokens", type=_count, metavar="N", help="most tokens, reasoning included")
-    add("--thinking", choices=("on", "off"), help="whether the model reasons first")
+    parser.usage = "%(prog)s [options]"
+    _add_settings(parser, settings or GlmMagic(), fill)
+    _add_asking(parser.add_argument_group("how it is asked"), fill)
+    _add_answer(parser.add_argument_group("the answer"))
+    _add_templates(parser.add_argument_group("templates"))
+    return add_help(parser)
+
+
+def _add_settings(parser: Parser, settings: GlmMagic, fill: Fill) -> None:
+    group: Group = parser
+    for name, trait in settings.settings().items():
+        if name in _GROUPS:
+            group = parser.add_argument_group(_GROUPS[name])
+        if "option" in trait.metadata:
+            _add_setting(group, settings, fill, name, trait)
+
+
+def _add_setting(
+    group: Group, settings: GlmMagic, fill: Fill, name: str, trait: TraitType[Any, Any]
+) -> None:
+    """Add the option of one setting; an option that is not given leaves no value behind."""
+    flags = (*trait.metadata["option"], f"--{name.replace('_', '-')}")
+    words = trait.help.replace("%", "%%")
+    more: dict[str, Any] = {"default": argparse.SUPPRESS, "dest": name}
+    if isinstance(trait, Bool):
+        more |= {"action": argparse.BooleanOptionalAction}
+    elif isinstance(trait, List):
+        more |= {"action": "append", "type": fill, "metavar": "TEXT"}
+    elif isinstance(trait, Enum):
+        values = [value for value in trait.values or () if value is not None]
+        more |= {"choices": values, "type": fill}
+    else:
+        more |= {"type": _reader(settings, fill, name), "metavar": _metavar(name, trait)}
+    group.add_argument(*flags, help=f"{words[0].lower()}{words[1:].rstrip('.')}", **more)
+
+
+def _reader(settings: GlmMagic, fill: Fill, name: str) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        try:
+            return settings.parse(name, fill(text))
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return read
+
+
+def _metavar(name: str, trait: TraitType[Any, Any]) -> str:
+    return _METAVARS.get(name, "TEXT" if isinstance(trait.default_value, str) else "N")
+
+
+def _add_asking(group: Group, fill: Fill) -> None:
+    add = group.add_argument
     add(
-        "--web-search",
-        action=argparse.BooleanOptionalAction,
-        help="search the web and show the sources",
+        "-c",
+        "--continue",
+        action="store_true",
+        dest="goes_on",
+        help="go on with the chat that was used last",
     )
-    add("--search-query", metavar="TEXT", help="search for this (implies --web-search)")
-    add("-o", "--out", type=_variable, metavar="NAME", help="assign the reply to a variable too")
+    add(
+        "--search-query",
+        type=fill,
+        metavar="TEXT",
+        help="search for this (implies --web-search)",
+    )
+    add("--task", action="store_true", help="submit an asynchronous task and wait for it")
+    add(
+        "--dry-run", action="store_true", help="show the request and what it may cost; send nothing"
+    )
+
+
+def _add_answer(group: Group) -> None:
+    add = group.add_argument
+    add("-o", "--out", type=variable, metavar="NAME", help="assign the reply to a variable too")
     add("--format", choices=FORMATS, help="show it as Markdown, text, its code, or JSON")
     add(
         "-x",
@@ -126,98 +134,56 @@ def _chat_parser() -> _Parser:
         help="put its first code block into the next cell (implies --format code)",
     )
     add("--no-stream", action="store_true", help="show the answer when it is whole")
-    add("--task", action="store_true", help="submit an asynchronous task and wait for it")
-    add("-h", "--help", action="store_true", help="show this help, send nothing")
-    return parser
 
 
-def _embed_parser() -> _Parser:
-    parser = _Parser(
+def _add_templates(group: Group) -> None:
+    add = group.add_argument
+    add("--raw", action="store_true", help="send {{ }} as it stands")
+    add("--save", type=_name, metavar="NAME", help="keep the cell as a template; send nothing")
+    add("--use", type=_name, metavar="NAME", help="send this template, filled in, then the cell")
+    add(
+        "--def",
+        type=variable,
+        dest="define",
+        metavar="NAME",
+        help="make a function of the cell, its variables as keyword arguments",
+    )
+
+
+def _name(text: str) -> str:
+    if not is_name(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no name: {NAME_RULE}")
+    return text
+
+
+def embed_parser() -> Parser:
+    """Return the parser of a `%%glm embed` line."""
+    parser = Parser(
         "%%glm embed",
         "Embed each line of the cell and compare all of them; the cell's value has the vectors.",
-        "Example:\n  %%glm embed -o e\n  a cat sat on the mat\n  a kitten rests on the rug",
+        ("%%glm embed -o e", "a cat sat on the mat", "a kitten rests on the rug"),
     )
     add = parser.add_argument
     add("-m", "--model", metavar="ID", help="embedding model")
-    add("--dimensions", type=_count, metavar="N", help="width of the vectors, if it can be chosen")
-    add("-o", "--out", type=_variable, metavar="NAME", help="assign the embeddings to a variable")
-    add("-h", "--help", action="store_true", help="show this help, send nothing")
-    return parser
+    add("--dimensions", type=count, metavar="N", help="width of the vectors, if it can be chosen")
+    add("-o", "--out", type=variable, metavar="NAME", help="assign the embeddings to a variable")
+    return add_help(parser)
 
 
-def _models_parser() -> _Parser:
-    parser = _Parser(
-        "%glm models",
-        "Show the endpoint's models: context, longest answer, prices.",
-        "Example:\n  %glm models -q flash",
-    )
-    add = parser.add_argument
-    add("-q", "--query", metavar="TEXT", help="only those with this in their id")
-    add("-h", "--help", action="store_true", help="show this help, send nothing")
-    return parser
-
-
-def _limits_parser() -> _Parser:
-    parser = _Parser(
-        "%glm limits",
-        "Show how many requests at a time each tier has, and what was learned; sends nothing.",
-        "Example:\n  %glm limits --this-month 20 --last-month 640",
-    )
-    add = parser.add_argument
-    spent = "CNY spent this month up to yesterday; tells your tier"
-    add("--this-month", type=_amount, metavar="N", help=spent)
-    add("--last-month", type=_amount, metavar="N", help="CNY spent in the whole last month")
-    add("-h", "--help", action="store_true", help="show this help")
-    return parser
-
-
-def _again_parser(word: str = "again") -> _Parser:
-    parser = _Parser(f"%glm {word}", _AGAIN[word], f"Example:\n  %glm {word} -o answer")
-    add = parser.add_argument
-    add("-o", "--out", type=_variable, metavar="NAME", help="assign the reply to a variable too")
-    add("-h", "--help", action="store_true", help="show this help, send nothing")
-    return parser
-
-
-_AGAIN = {
-    "again": "Send the last request again, as it was.",
-    "continue": "Ask the model to go on from the text of the last answer, which is not complete.",
-}
-
-
-def _check_parser() -> _Parser:
-    parser = _Parser(
-        "%glm check",
-        "Check address, key, model, streaming and embeddings, with one cheap call each.",
-    )
-    parser.add_argument("-h", "--help", action="store_true", help="show this help, send nothing")
-    return parser
-
-
-def split_words(line: str) -> list[str]:
-    """Return the words of a line; quotes group and are dropped, a backslash is a letter.
-
-    Raises:
-        SettingsError: a quote is not closed.
-    """
-    words = shlex.shlex(line, posix=True, punctuation_chars=False)
-    words.whitespace_split = True
-    words.commenters = ""
-    words.escape = ""  # paths of Windows and TeX in a system message stay whole
-    try:
-        return list(words)
-    except ValueError as error:
-        raise SettingsError("a quote is not closed on the %glm line") from error
-
-
-def parse_chat_options(words: list[str]) -> ChatOptions | None:
+def parse_chat_options(
+    words: list[str], settings: GlmMagic | None = None, fill: Fill = str
+) -> ChatOptions | None:
     """Return the options of a `%%glm` line; None when it asks for help.
 
     Raises:
         SettingsError: an option is unknown or its value is wrong.
     """
-    values = _parse(_chat_parser(), words)
-    return None if values is None else ChatOptions(**values)
+    values = parse_words(chat_parser(settings, fill), words)
+    if values is None:
+        return None
+    names = GlmMagic.setting_names()
+    chosen = {name: values.pop(name) for name in names if name in values}
+    return ChatOptions(settings=chosen, **values)
 
 
 def parse_embed_options(words: list[str]) -> EmbedOptions | None:
@@ -226,119 +192,5 @@ def parse_embed_options(words: list[str]) -> EmbedOptions | None:
     Raises:
         SettingsError: an option is unknown or its value is wrong.
     """
-    values = _parse(_embed_parser(), words)
+    values = parse_words(embed_parser(), words)
     return None if values is None else EmbedOptions(**values)
-
-
-def parse_again_options(words: list[str], word: str) -> AgainOptions | None:
-    """Return the options of a `%glm again` or `%glm continue` line; None when it asks for help.
-
-    Raises:
-        SettingsError: an option is unknown or its value is wrong.
-    """
-    values = _parse(_again_parser(word), words)
-    return None if values is None else AgainOptions(**values)
-
-
-def parse_models_options(words: list[str]) -> ModelsOptions | None:
-    """Return the options of a `%glm models` line; None when it asks for help.
-
-    Raises:
-        SettingsError: an option is unknown or its value is wrong.
-    """
-    values = _parse(_models_parser(), words)
-    return None if values is None else ModelsOptions(**values)
-
-
-def parse_limits_options(words: list[str]) -> LimitsOptions | None:
-    """Return the options of a `%glm limits` line; None when it asks for help.
-
-    Raises:
-        SettingsError: an option is unknown or its value is wrong.
-    """
-    values = _parse(_limits_parser(), words)
-    return None if values is None else LimitsOptions(**values)
-
-
-def parse_check_options(words: list[str]) -> dict[str, Any] | None:
-    """Return the options of a `%glm check` line, which has none; None when it asks for help.
-
-    Raises:
-        SettingsError: there is anything else on it.
-    """
-    return _parse(_check_parser(), words)
-
-
-def _parse(parser: _Parser, words: list[str]) -> dict[str, Any] | None:
-    values, rest = parser.parse_known_args(words)
-    if rest:
-        raise SettingsError(_unknown(parser, rest))
-    options = vars(values)
-    return None if options.pop("help") else options
-
-
-def _unknown(parser: _Parser, rest: list[str]) -> str:
-    option = next((word for word in rest if word.startswith("-")), None)
-    if option is None:
-        is_cell = parser.prog.startswith("%%")
-        way = (
-            "the line holds options, the prompt goes below it"
-            if is_cell
-            else "only options go on the line"
-        )
-        return f"unexpected word '{rest[0]}': {way}"
-    name = option.partition("=")[0]
-    near = did_you_mean(name, parser.known_options())
-    return f"unknown option '{name}'{near or f'; see {parser.prog} --help'}"
-
-
-def chat_help() -> str:
-    """Return the help of `%%glm`."""
-    return _chat_parser().format_help()
-
-
-def embed_help() -> str:
-    """Return the help of `%%glm embed`."""
-    return _embed_parser().format_help()
-
-
-def again_help(word: str) -> str:
-    """Return the help of `%glm again` or `%glm continue`."""
-    return _again_parser(word).format_help()
-
-
-def models_help() -> str:
-    """Return the help of `%glm models`."""
-    return _models_parser().format_help()
-
-
-def limits_help() -> str:
-    """Return the help of `%glm limits`."""
-    return _limits_parser().format_help()
-
-
-def check_help() -> str:
-    """Return the help of `%glm check`."""
-    return _check_parser().format_help()
-
-
-def line_option_names(word: str) -> list[str]:
-    """Return the option names of `%glm WORD`, short ones too; none for a word without any."""
-    parsers = {
-        "again": _again_parser,
-        "check": _check_parser,
-        "continue": _again_parser,
-        "limits": _limits_parser,
-        "models": _models_parser,
-    }
-    return parsers[word]().known_options() if word in parsers else []
-
-
-def chat_option_names() -> list[str]:
-    """Return the option names of `%%glm`, short ones too."""
-    return _chat_parser().known_options()
-
-
-def embed_option_names() -> list[str]:
-    """Return the option names of `%%glm embed`, short ones too."""
-    return _embed_parser().known_options()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from glm_magic.api.events import ReasoningDelta, TextDelta, Waiting
 from glm_magic.api.loop import Job
-from glm_magic.api.reply import Format, Reply
+from glm_magic.api.reply import Reply
 from glm_magic.api.tasks import (
     Progress,
     Report,
@@ -20,8 +20,8 @@ from glm_magic.api.tasks import (
     how_to_pick_up,
     wait_for_task,
 )
-from glm_magic.errors import SettingsError, Stopped
-from glm_magic.jupyter.options import split_words
+from glm_magic.errors import Stopped
+from glm_magic.jupyter.chat import look_of
 from glm_magic.jupyter.runner import follow, uninterrupted
 from glm_magic.jupyter.show import Look, ReplyView, is_terminal, new_view, show_table
 from glm_magic.render.tasks import render_tasks, render_tasks_plain
@@ -44,29 +44,27 @@ def run_task(glm: Glm, exchange: Exchange, *, out: str | None = None) -> Reply |
     check_tasks(endpoint)
     session, _ = glm.open()
     session.last = exchange  # however the wait ends
-    client, total_s = session.client(endpoint), session.settings.total_timeout_s
+    settings = exchange.settings or session.settings
+    client, total_s = session.client(endpoint, settings), settings.total_timeout_s
 
     async def work(report: Report) -> None:
         task = await client.submit_task(request)
-        session.tasks.remember(task, request, endpoint)
+        session.tasks.remember(task, exchange)
 
         async def poll(task_id: str) -> Task:
             return await client.task(task_id, request=request)
 
         await wait_for_task(task, poll, report, total_timeout_s=total_s)
 
-    return _wait(
-        glm, _Wait(request.model, endpoint.host, submits=True, exchange=exchange), work, out
-    )
+    with session.reserve(request, endpoint):
+        wait = _Wait(request.model, endpoint.host, submits=True, exchange=exchange)
+        return _wait(glm, wait, work, out)
 
 
-def show_tasks(glm: Glm, rest: str) -> Reply | None:
+def show_tasks(glm: Glm, task: str | None) -> Reply | None:
     """List the tasks of this session, or wait for the one that is named and show its reply."""
-    words = split_words(rest)
-    if len(words) > 1:
-        raise SettingsError("one task at a time: `%glm task ID`")
-    if words:
-        return _pick_up(glm, check_task_id(words[0]))
+    if task:
+        return _pick_up(glm, check_task_id(task))
     session, _ = glm.open()
     if rows := session.tasks.rows():
         show_table(render_tasks(rows), render_tasks_plain(rows))
@@ -82,7 +80,8 @@ def _pick_up(glm: Glm, task_id: str) -> Reply | None:
     endpoint = kept.endpoint if kept else glm.endpoint()
     check_tasks(endpoint)
     client, total_s = session.client(endpoint), session.settings.total_timeout_s
-    request = kept.request if kept else None
+    exchange = kept.exchange if kept else None
+    request = exchange.request if exchange else None
     # One that has ended is shown from memory: the server forgets results in time.
     task = kept.task if kept and kept.task.has_ended else Task(task_id)
 
@@ -93,7 +92,6 @@ def _pick_up(glm: Glm, task_id: str) -> Reply | None:
         await wait_for_task(task, poll, report, total_timeout_s=total_s)
 
     model = request.model if request else "an earlier task"
-    exchange = Exchange(request, endpoint, Reply(), is_task=True) if request else None
     return _wait(glm, _Wait(model, endpoint.host, submits=False, exchange=exchange), work)
 
 
@@ -120,10 +118,8 @@ class _Wait:
         """How long it has lasted."""
         return time.perf_counter() - self.started
 
-    @property
-    def format(self) -> Format:
-        """How the reply is shown."""
-        return self.exchange.reply.format if self.exchange else "md"
+    def _look(self, reply: Reply) -> Reply:
+        return self.exchange.with_reply(reply).reply if self.exchange else reply
 
     @property
     def reply(self) -> Reply | None:
@@ -134,8 +130,8 @@ class _Wait:
         """Take what the loop's thread reports; a reply that is new gets its seconds."""
         task = progress.task
         if task.reply is not None and not task.reply.seconds:
-            reply = replace(task.reply, seconds=self.seconds, format=self.format)
-            task = replace(task, reply=reply)
+            reply = replace(task.reply, seconds=self.seconds)
+            task = replace(task, reply=self._look(reply))
         self.progress = replace(progress, task=task)
         return self.progress
 
@@ -221,11 +217,12 @@ def _wait(
             _keep(glm, wait)
             if view is not None:
                 view.finish()
-    return glm.hand_over(wait.reply, out) if wait.reply else None
+    return None if wait.reply is None else glm.hand_over(wait.reply, out)
 
 
 def _new_view(glm: Glm, wait: _Wait, on_stop: Callable[[], None]) -> _WaitView:
-    look = Look(wait.model, wait.host, wait.format, tip=_STOP_TIP)
+    plain = Look(wait.model, wait.host, tip=_STOP_TIP)
+    look = look_of(wait.exchange, tip=_STOP_TIP) if wait.exchange else plain
     view = new_view(glm.shell, look, on_stop)
     return _WaitView(view, wait, tells_time=is_terminal(glm.shell))
 
@@ -233,7 +230,12 @@ def _new_view(glm: Glm, wait: _Wait, on_stop: Callable[[], None]) -> _WaitView:
 def _keep(glm: Glm, wait: _Wait) -> None:
     """Remember how the task stands, and its reply as `_glm`."""
     session, _ = glm.open()
-    if wait.progress is not None:
-        session.tasks.update(wait.progress.task)
-    if wait.reply is not None:
-        glm.keep(wait.reply, wait.exchange)
+    is_new = wait.progress is not None and session.tasks.update(wait.progress.task)
+    if wait.reply is None:
+        return
+    if wait.exchange is None:  # of another session
+        glm.shell.push({"_glm": wait.reply}, interactive=False)
+        return
+    if is_new:
+        session.note(wait.reply, wait.exchange.request)
+    glm.keep(replace(wait.exchange, reply=wait.reply))

@@ -26,7 +26,8 @@ def _row(setting: Setting) -> str:
 
 
 def _value(setting: Setting) -> str:
-    return clean_line(str(setting.value))
+    has_unit = setting.unit and setting.value is not None
+    return clean_line(f"{setting.value} {setting.unit}" if has_unit else str(setting.value))
 
 
 def render_settings_plain(rows: Sequence[Setting]) -> str:

@@ -8,6 +8,8 @@ from glm_magic.api.endpoints import Endpoint
 from glm_magic.api.reply import Reply, merge_sources
 from glm_magic.api.requests import ChatRequest, Message
 from glm_magic.errors import SettingsError
+from glm_magic.session.chats import Place, Turn
+from glm_magic.session.settings import GlmMagic
 
 __all__ = ["Exchange", "build_continuation", "join_replies"]
 
@@ -26,12 +28,40 @@ class Exchange:
         endpoint: where it was sent.
         reply: all that came of it by now, whole or not.
         is_task: whether it was submitted as an asynchronous task.
+        place: where in which chat it goes; None where it belongs to no chat.
+        settings: those that it was asked with.
     """
 
     request: ChatRequest
     endpoint: Endpoint
     reply: Reply
     is_task: bool = False
+    place: Place | None = None
+    settings: GlmMagic | None = None
+
+    def with_reply(self, reply: Reply) -> Exchange:
+        """Return the exchange with what came of it, which looks as it was asked to look."""
+        look = self.reply
+        reply = replace(
+            reply,
+            format=look.format,
+            context=look.context,
+            shows_reasoning=look.shows_reasoning,
+            has_footer=look.has_footer,
+        )
+        return replace(self, reply=reply)
+
+    @property
+    def turn(self) -> Turn | None:
+        """The turn of a chat that came of it; None where nothing came that may be sent again."""
+        reply = self.reply
+        if self.place is None or reply.state == "withdrawn" or not reply.text.strip():
+            return None
+        prompt = self.request.messages[-1].content
+        s = self.settings
+        system = s.system if s and s.origin("system") == "line" else None
+        model = s.model if s and s.origin("model") == "line" else None
+        return Turn(self.place.key, prompt, reply, system, model)
 
 
 def build_continuation(exchange: Exchange) -> ChatRequest:
@@ -78,4 +108,5 @@ def join_replies(before: Reply, after: Reply) -> Reply:
         text=before.text + after.text,
         reasoning="\n\n".join(filter(None, (before.reasoning, after.reasoning))),
         found=merge_sources(after.found, before.found),
+        asked=before.asked or after.asked,
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from glm_magic.api.reply import Format
@@ -11,28 +12,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ChatOptions:
-    """The options of one `%%glm` line; None leaves a value to the settings."""
+    """The options of one `%%glm` line.
 
-    model: str | None = None
-    system: str | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    max_tokens: int | None = None
-    thinking: str | None = None
-    web_search: bool | None = None
+    Attributes:
+        settings: values of this line by the names of the settings they stand in for.
+        goes_on: whether it goes on with the chat that was used last.
+        raw: whether the prompt is sent with its `{{ }}`.
+        save, use, define: the name of a template.
+    """
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    goes_on: bool = False
     search_query: str | None = None
     out: str | None = None
-    no_stream: bool = False
-    task: bool = False
     format: Format | None = None
     extract: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class AgainOptions:
-    """The options of one `%glm again` or `%glm continue` line."""
-
-    out: str | None = None
+    no_stream: bool = False
+    task: bool = False
+    raw: bool = False
+    dry_run: bool = False
+    save: str | None = None
+    use: str | None = None
+    define: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +43,3 @@ class EmbedOptions:
     model: str | None = None
     dimensions: int | None = None
     out: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ModelsOptions:
-    """The options of one `%glm models` line."""
-
-    query: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LimitsOptions:
-    """The options of one `%glm limits` line: what was spent, in CNY."""
-
-    this_month: float | None = None
-    last_month: float | None = None

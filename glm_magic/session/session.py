@@ -4,32 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TypeVar, cast
+from typing import cast
 
 from glm_magic.api.bounds import BOUND_NAMES, Bounds
+from glm_magic.api.catalog import billed_in
 from glm_magic.api.client import AsyncClient
+from glm_magic.api.embedding import EmbeddingReply
 from glm_magic.api.endpoints import LOCAL, Endpoint, parse_endpoint
 from glm_magic.api.http import AsyncBaseTransport
 from glm_magic.api.limiter import Places
-from glm_magic.api.requests import (
-    SEARCH_ENGINE,
-    SEARCH_ENGINE_ZAI,
-    ChatRequest,
-    EmbeddingRequest,
-    WebSearch,
-    build_messages,
-)
+from glm_magic.api.reply import Reply
+from glm_magic.api.requests import ChatRequest, EmbeddingRequest
 from glm_magic.api.tiers import Limits, Spend, Tier
 from glm_magic.api.token import AuthStyle
 from glm_magic.errors import SettingsError
 from glm_magic.secret import Secret
+from glm_magic.session.asking import estimate_cost_of
+from glm_magic.session.cache import ReplyCache
+from glm_magic.session.chats import Chats
 from glm_magic.session.exchange import Exchange
-from glm_magic.session.options import ChatOptions, EmbedOptions
+from glm_magic.session.options import EmbedOptions
 from glm_magic.session.secrets import HOW_TO_GET_A_KEY, Key, KeyRing
 from glm_magic.session.settings import GlmMagic, Origin, Setting
 from glm_magic.session.tasks import Tasks
+from glm_magic.session.templates import Templates
+from glm_magic.session.usage import Ledger, Reservation, spend_of, spend_of_embeddings
 
-_T = TypeVar("_T")
 # All that a client is made of; another setting makes another client.
 _ClientKey = tuple[Endpoint, Secret | None, Bounds, Tier, int | None, AuthStyle]
 
@@ -58,19 +58,27 @@ class Session:
         self.settings = settings
         self.keys = keys
         self.tasks = Tasks()
+        self.chats = Chats()
+        self.templates = Templates()
+        self.ledger = Ledger()
+        self.cache = ReplyCache()
         self.last: Exchange | None = None
         self._local = local
         self._local_transport: AsyncBaseTransport | None = None
         self._clients: dict[_ClientKey, AsyncClient] = {}
 
-    def endpoint(self) -> Endpoint:
+    def endpoint(self, settings: GlmMagic | None = None) -> Endpoint:
         """Return where requests go now.
+
+        Args:
+            settings: those of one line, where it has its own.
 
         Raises:
             SettingsError: nothing can answer; the message says how to get a key.
         """
-        if self.settings.endpoint != "auto":
-            return parse_endpoint(self.settings.endpoint)
+        chosen = (settings or self.settings).endpoint
+        if chosen != "auto":
+            return parse_endpoint(chosen)
         if named := self.keys.base_url():
             return _endpoint_of_variable(*named)
         if self.keys.has_key():
@@ -78,6 +86,10 @@ class Session:
         if self._local.is_installed():
             return LOCAL
         raise SettingsError(HOW_TO_GET_A_KEY)
+
+    def has_answer(self) -> bool:
+        """Return whether there is anything that can answer where no endpoint is chosen."""
+        return bool(self.keys.base_url() or self.keys.has_key() or self._local.is_installed())
 
     def fell_back_to_local(self) -> bool:
         """Return whether the local engine answers only because no key was found."""
@@ -116,19 +128,26 @@ class Session:
         return {name: replace(rows[name], value=value) for name, value in values.items()}
 
     def _key_row(self) -> Setting:
-        meaning = "API key: `%glm login`, ZAI_API_KEY or ZHIPUAI_API_KEY; never shown."
+        meaning = (
+            "API key: `%glm login`, ZAI_API_KEY, ZHIPUAI_API_KEY, or the keyring; never shown."
+        )
         try:
             key = self.keys.find(self.endpoint())
         except SettingsError:
             key = None
         origin: Origin = "default"
         if key is not None:
-            origin = "session" if key.origin == "%glm login" else "environment"
+            origins: dict[str, Origin] = {"%glm login": "session", "keyring": "keyring"}
+            origin = origins.get(key.origin, "environment")
         return Setting("key", f"from {key.origin}" if key else None, origin, meaning)
 
-    def client(self, endpoint: Endpoint) -> AsyncClient:
-        """Return the client for `endpoint`, kept open between requests."""
-        wanted = self._client_key(endpoint, self.keys.hand_out(endpoint))
+    def client(self, endpoint: Endpoint, settings: GlmMagic | None = None) -> AsyncClient:
+        """Return the client for `endpoint`, kept open between requests.
+
+        Args:
+            settings: those of one line, where it has its own.
+        """
+        wanted = self._client_key(endpoint, self.keys.hand_out(endpoint), settings)
         _, secret, bounds, tier, limit, auth = wanted
         if wanted not in self._clients:
             self._clients[wanted] = AsyncClient(
@@ -142,14 +161,16 @@ class Session:
             )
         return self._clients[wanted]
 
-    def _client_key(self, endpoint: Endpoint, key: Key | None) -> _ClientKey:
-        s = self.settings
+    def _client_key(
+        self, endpoint: Endpoint, key: Key | None, settings: GlmMagic | None = None
+    ) -> _ClientKey:
+        s = settings or self.settings
         secret, auth = key.secret if key else None, cast(AuthStyle, s.auth)
-        return (endpoint, secret, self._bounds(), s.tier, s.concurrency, auth)
+        return (endpoint, secret, _bounds(s), s.tier, s.concurrency, auth)
 
     def keyless_client(self, endpoint: Endpoint) -> AsyncClient:
         """Return a client that sends no key, for the caller to close."""
-        return AsyncClient("", endpoint, **asdict(self._bounds()))
+        return AsyncClient("", endpoint, **asdict(_bounds(self.settings)))
 
     def limits(self, endpoint: Endpoint, spend: Spend | None) -> Limits:
         """Return what is set for requests at a time, and what was learned at `endpoint`."""
@@ -172,8 +193,40 @@ class Session:
             self._local_transport = self._local.transport()
         return self._local_transport
 
-    def _bounds(self) -> Bounds:
-        return Bounds(**{name: getattr(self.settings, name) for name in BOUND_NAMES})
+    # -- before and after a request --------------------------------------------------------
+
+    def reserve(self, request: ChatRequest | EmbeddingRequest, endpoint: Endpoint) -> Reservation:
+        """Hold what a request may cost until the `with` of what is returned ends.
+
+        Raises:
+            SettingsError: it would pass the budget; nothing may be sent.
+        """
+        currency = billed_in(endpoint, request.model)
+        estimate = estimate_cost_of(request, endpoint)
+        return self.ledger.reserve(self.settings.budget, estimate, currency, request.model)
+
+    def note(
+        self, reply: Reply, request: ChatRequest, reservation: Reservation | None = None
+    ) -> None:
+        """Put what one request took into the ledger, in place of what was held for it."""
+        engine = request.web_search.engine if request.web_search else None
+        spent = spend_of(reply, engine=engine, prompt=request.messages)
+        reservation.settle(spent) if reservation else self.ledger.add(spent)
+
+    def note_embeddings(
+        self, reply: EmbeddingReply, request: EmbeddingRequest, endpoint: Endpoint
+    ) -> None:
+        """Put what a request for embeddings took into the ledger."""
+        model, usage, texts = request.model, reply.usage, request.texts
+        currency = billed_in(endpoint, model)
+        self.ledger.add(spend_of_embeddings(model, endpoint.host, usage, currency, texts=texts))
+
+    def keep(self, exchange: Exchange) -> None:
+        """Remember an exchange as the last one, in its chat and for the next of its like."""
+        self.last = exchange
+        if exchange.place is not None and (turn := exchange.turn):
+            self.chats.put(exchange.place, turn)
+        self.cache.keep(exchange.request, exchange.endpoint, exchange.reply)
 
     async def aclose(self) -> None:
         """Close every client."""
@@ -182,27 +235,6 @@ class Session:
         for client in clients.values():
             await client.aclose()
 
-    def chat_request(self, prompt: str, options: ChatOptions, endpoint: Endpoint) -> ChatRequest:
-        """Return the request for a cell: options of the line first, then the settings.
-
-        Raises:
-            SettingsError: the prompt is empty, or the endpoint cannot do what is asked.
-        """
-        if not prompt.strip():
-            raise SettingsError("the cell is empty; write the prompt below the %%glm line")
-        s, o = self.settings, options
-        thinking = o.thinking or s.thinking
-        return ChatRequest(
-            model=o.model or self.model(endpoint),
-            messages=build_messages(prompt, system=_first(o.system, s.system) or ""),
-            temperature=_first(o.temperature, s.temperature),
-            top_p=_first(o.top_p, s.top_p),
-            max_tokens=_first(o.max_tokens, s.max_tokens),
-            thinking=None if thinking is None else thinking == "on",
-            web_search=self._web_search(o, endpoint),
-            stream=not o.no_stream,
-        )
-
     def embedding_request(
         self, texts: tuple[str, ...], options: EmbedOptions, endpoint: Endpoint
     ) -> EmbeddingRequest:
@@ -210,10 +242,11 @@ class Session:
         model = options.model or self.embedding_model(endpoint)
         return EmbeddingRequest(model, texts, options.dimensions)
 
-    def model(self, endpoint: Endpoint) -> str:
+    def model(self, endpoint: Endpoint, settings: GlmMagic | None = None) -> str:
         """Return the chat model of the settings, or the engine's own where none was chosen."""
-        chosen = self.settings.origin("model") != "default"
-        return self._local.model if endpoint.is_local and not chosen else self.settings.model
+        settings = settings or self.settings
+        chosen = settings.origin("model") != "default"
+        return self._local.model if endpoint.is_local and not chosen else settings.model
 
     def embedding_model(self, endpoint: Endpoint) -> str:
         """Return the embedding model likewise."""
@@ -221,16 +254,9 @@ class Session:
         local = endpoint.is_local and not chosen
         return self._local.embedding_model if local else self.settings.embedding_model
 
-    def _web_search(self, options: ChatOptions, endpoint: Endpoint) -> WebSearch | None:
-        asked = _first(options.web_search, bool(options.search_query) or None)
-        if not _first(asked, self.settings.web_search):
-            return None
-        if not endpoint.has_web_search:
-            raise SettingsError(f"web search is not offered by {endpoint.host}; it needs a GLM key")
-        engine = self.settings.search_engine
-        if engine == "auto":
-            engine = SEARCH_ENGINE_ZAI if endpoint.host == "api.z.ai" else SEARCH_ENGINE
-        return WebSearch(engine, options.search_query or "")
+
+def _bounds(settings: GlmMagic) -> Bounds:
+    return Bounds(**{name: getattr(settings, name) for name in BOUND_NAMES})
 
 
 def _endpoint_of_variable(name: str, value: str) -> Endpoint:
@@ -238,7 +264,3 @@ def _endpoint_of_variable(name: str, value: str) -> Endpoint:
         return parse_endpoint(value)
     except SettingsError as error:
         raise SettingsError(f"{name}: {error}") from error
-
-
-def _first(option: _T | None, setting: _T | None) -> _T | None:
-    return setting if option is None else option

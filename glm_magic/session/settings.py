@@ -6,21 +6,39 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
-from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, Literal
 
-from traitlets import Bool, Enum, Float, Int, TraitError, TraitType, Unicode, validate
+from traitlets import (
+    Bool,
+    Enum,
+    Float,
+    Int,
+    List,
+    TraitError,
+    TraitType,
+    Unicode,
+    observe,
+    validate,
+)
 from traitlets.config import Config, Configurable
 
 from glm_magic.api.catalog import DEFAULT_EMBEDDING_MODEL, DEFAULT_MODEL
 from glm_magic.api.endpoints import parse_endpoint
+from glm_magic.api.requests import EFFORTS, RECENCIES
+from glm_magic.api.tables import read_tables, use_tables
 from glm_magic.api.tiers import TIERS
 from glm_magic.errors import SettingsError
+from glm_magic.session.leaks import looks_like_key
+from glm_magic.session.names import NAME_RULE, did_you_mean, is_name
+from glm_magic.session.texts import expected, read_text, unit_of
 
-Origin = Literal["default", "environment", "config", "session"]
+Origin = Literal["default", "environment", "config", "session", "line", "keyring"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,58 +49,112 @@ class Setting:
     value: object
     origin: Origin
     help: str
+    unit: str = ""
 
 
 class GlmMagic(Configurable):
-    """Settings of the %%glm magics."""
+    """Settings of the %%glm magics.
+
+    A trait's tag `option` makes it an option of the `%%glm` line: its short names, if any. A tag
+    `unit` names what its numbers count.
+    """
 
     endpoint = Unicode(
         "auto",
         help="Where requests go: auto, bigmodel, zai, coding, coding-zai, local or a URL.",
-    ).tag(config=True)
-    model = Unicode(DEFAULT_MODEL, help="Chat model, or the path of a .gguf file.").tag(config=True)
+    ).tag(config=True, option=())
+    model = Unicode(DEFAULT_MODEL, help="Chat model, or the path of a .gguf file.").tag(
+        config=True, option=("-m",)
+    )
     embedding_model = Unicode(DEFAULT_EMBEDDING_MODEL, help="Model of `%%glm embed`.").tag(
         config=True
     )
-    system = Unicode("", help="System message put before every prompt.").tag(config=True)
+    system = Unicode("", help="System message put before every prompt.").tag(
+        config=True, option=("-s",)
+    )
     temperature = Float(
         None, allow_none=True, min=0.0, max=2.0, help="0 is greedy; GLM takes 0 to 1."
-    ).tag(config=True)
-    top_p = Float(None, allow_none=True, min=0.0, max=1.0, help="Nucleus sampling, 0.01 to 1.").tag(
-        config=True
-    )
+    ).tag(config=True, option=("-t",))
+    top_p = Float(
+        None, allow_none=True, min=0.0, max=1.0, help="Nucleus sampling; GLM takes 0.01 to 1."
+    ).tag(config=True, option=())
     max_tokens = Int(
         None, allow_none=True, min=1, help="Most tokens of an answer, reasoning included."
-    ).tag(config=True)
+    ).tag(config=True, option=(), unit="tokens")
+    stop = List(
+        Unicode(), maxlen=4, help="Texts that end the answer where they come, at most 4."
+    ).tag(config=True, option=())
     thinking = Enum(
         ("on", "off"),
         None,
         allow_none=True,
-        help="Whether the model reasons first: on or off; None lets it choose.",
-    ).tag(config=True)
-    web_search = Bool(False, help="Search the web before every answer.").tag(config=True)
+        help="Whether the model reasons first; None lets it choose.",
+    ).tag(config=True, option=())
+    effort = Enum(
+        EFFORTS, None, allow_none=True, help="How much it reasons; for GLM-5.2 and later."
+    ).tag(config=True, option=())
+    web_search = Bool(False, help="Search the web and show the sources.").tag(
+        config=True, option=()
+    )
     search_engine = Unicode(
         "auto", help="Search engine of the platform; auto takes one that returns links."
+    ).tag(config=True, option=())
+    search_count = Int(
+        None, allow_none=True, min=1, max=50, help="Most pages that a search gives."
+    ).tag(config=True, option=(), unit="pages")
+    search_recency = Enum(
+        RECENCIES, None, allow_none=True, help="How old a page may be; None is any age."
+    ).tag(config=True, option=())
+    search_domain = Unicode("", help="The one site to search, such as www.example.com.").tag(
+        config=True, option=()
+    )
+
+    chat = Unicode("", help="The chat that every cell goes on with; empty is none.").tag(
+        config=True, option=()
+    )
+    keep_reasoning = Bool(False, help="Send the reasoning of earlier turns along too.").tag(
+        config=True, option=()
+    )
+    reasoning = Enum(
+        ("fold", "show", "hide"), "fold", help="How the reasoning of an answer is shown."
+    ).tag(config=True, option=())
+    footer = Bool(True, help="Show tokens, times and cost below an answer.").tag(
+        config=True, option=()
+    )
+
+    cache = Bool(False, help="Answer a request that was answered in this session from memory.").tag(
+        config=True, option=()
+    )
+    budget = Float(
+        None,
+        allow_none=True,
+        min=0.0,
+        help="What the session may cost, in the endpoint's currency; None is no limit.",
+    ).tag(config=True, unit="CNY or USD")
+    catalog = Unicode(
+        "", help="A folder whose models.csv and prices.csv come before the built-in ones."
     ).tag(config=True)
 
-    connect_timeout_s = Float(10.0, min=0.0, help="Seconds until a connection stands.").tag(
-        config=True
+    connect_timeout_s = Float(10.0, min=0.0, help="Until a connection stands.").tag(
+        config=True, option=(), unit="s"
     )
     first_byte_timeout_s = Float(
-        120.0, min=0.0, help="Seconds from the request to the first byte of the answer."
-    ).tag(config=True)
-    idle_timeout_s = Float(60.0, min=0.0, help="Seconds of silence in mid-answer.").tag(config=True)
+        120.0, min=0.0, help="From the request to the first byte of the answer."
+    ).tag(config=True, option=(), unit="s")
+    idle_timeout_s = Float(60.0, min=0.0, help="Of silence in mid-answer.").tag(
+        config=True, option=(), unit="s"
+    )
     total_timeout_s = Float(
-        None, allow_none=True, min=0.0, help="Seconds for a whole answer; None is for ever."
-    ).tag(config=True)
+        None, allow_none=True, min=0.0, help="For a whole answer; None is for ever."
+    ).tag(config=True, option=(), unit="s")
     max_retries = Int(2, min=0, help="Tries after the first, all before the first event.").tag(
-        config=True
+        config=True, option=()
     )
-    retry_base_s = Float(0.5, min=0.0, help="Seconds of the first back-off; then doubled.").tag(
-        config=True
+    retry_base_s = Float(0.5, min=0.0, help="The first back-off; then doubled.").tag(
+        config=True, unit="s"
     )
-    max_event_bytes = Int(64 * 2**20, min=1, help="Most bytes of one server-sent event.").tag(
-        config=True
+    max_event_bytes = Int(64 * 2**20, min=1, help="Most of one server-sent event.").tag(
+        config=True, unit="bytes"
     )
     tier = Enum(TIERS, "free", help="Tier of the account; see `%glm limits`.").tag(config=True)
     concurrency = Int(
@@ -98,7 +170,7 @@ class GlmMagic(Configurable):
         self._origins: dict[str, Origin] = {
             name: "config" for name in loaded if name in self.trait_names(config=True)
         }
-        self.observe(self._note_change, names=list(self.trait_names(config=True)))
+        self.observe(self._note_change, names=self.setting_names())
 
     @validate("endpoint")
     def _endpoint_is_valid(self, proposal: Mapping[str, Any]) -> str:
@@ -112,14 +184,41 @@ class GlmMagic(Configurable):
 
     @validate("model", "embedding_model")
     def _model_is_named(self, proposal: Mapping[str, Any]) -> str:
-        value: str = proposal["value"].strip()
+        value: str = _keyless(proposal).strip()
         if not value:
             raise TraitError("a model has a name")
         return value
 
+    @validate("system", "search_engine", "search_domain")
+    def _text_is_no_key(self, proposal: Mapping[str, Any]) -> str:
+        return _keyless(proposal)
+
+    @validate("chat")
+    def _chat_is_named(self, proposal: Mapping[str, Any]) -> str:
+        value: str = _keyless(proposal).strip()
+        if value and not is_name(value):
+            raise TraitError(f"'{value}' is no name: {NAME_RULE}")
+        return value
+
+    @validate("catalog")
+    def _catalog_is_readable(self, proposal: Mapping[str, Any]) -> str:
+        value: str = proposal["value"].strip()
+        try:
+            if value:
+                read_tables(Path(value).expanduser())
+        except SettingsError as error:
+            raise TraitError(str(error)) from error
+        return value
+
+    @observe("catalog")
+    def _use_catalog(self, change: Mapping[str, Any]) -> None:
+        value: str = change["new"]
+        use_tables(Path(value).expanduser() if value else None)
+
     @validate(
         "temperature",
         "top_p",
+        "budget",
         "connect_timeout_s",
         "first_byte_timeout_s",
         "idle_timeout_s",
@@ -143,9 +242,25 @@ class GlmMagic(Configurable):
     def rows(self) -> list[Setting]:
         """Return every setting with its value and whence it comes, in the order above."""
         return [
-            Setting(name, getattr(self, name), self.origin(name), trait.help)
-            for name, trait in self._settings().items()
+            Setting(name, getattr(self, name), self.origin(name), trait.help, unit_of(trait))
+            for name, trait in self.settings().items()
         ]
+
+    def over(self, values: Mapping[str, Any]) -> GlmMagic:
+        """Return a copy with some values of one line, which change nothing here.
+
+        Raises:
+            SettingsError: a value is not allowed.
+        """
+        chosen = copy(self)
+        chosen._origins = dict(self._origins)
+        try:
+            for name, value in values.items():
+                setattr(chosen, name, value)
+        except TraitError as error:
+            raise SettingsError(str(error)) from error
+        chosen._origins |= dict.fromkeys(values, "line")
+        return chosen
 
     def assign(self, pairs: Mapping[str, str]) -> None:
         """Set several settings from text, or none of them.
@@ -153,48 +268,88 @@ class GlmMagic(Configurable):
         Raises:
             SettingsError: a name is unknown or a value is not allowed; nothing was set.
         """
-        values = {name: self._parse(name, text) for name, text in pairs.items()}
-        before = {name: getattr(self, name) for name in values}
+        values = {name: self._read(name, text) for name, text in pairs.items()}
+        before = {name: (getattr(self, name), self.origin(name)) for name in values}
         try:
             for name, value in values.items():
                 setattr(self, name, value)
         except TraitError as error:
-            for name, value in before.items():
+            for name, (value, origin) in before.items():
                 setattr(self, name, value)
+                self._origins[name] = origin
             raise SettingsError(f"{name}: {error}; nothing was set") from error
         self._origins |= dict.fromkeys(values, "session")
 
-    def _parse(self, name: str, text: str) -> Any:
-        trait = self._settings().get(name)
-        if trait is None:
-            raise SettingsError(f"unknown setting '{name}'{did_you_mean(name, self._settings())}")
+    def _read(self, name: str, text: str) -> Any:
+        self.check_name(name)
         try:
-            return trait._validate(self, trait.from_string(text))
-        except (TraitError, ValueError) as error:
-            reason = str(error).replace("\n", " ")
-            raise SettingsError(
-                f"{name}={text} is not allowed: {_reason(trait, reason)}"
-            ) from error
+            return self.parse(name, text)
+        except ValueError as error:
+            shown = "<key>" if looks_like_key(text) else f"{text[:60]}"
+            raise SettingsError(f"{name}={shown} is not allowed: {error}") from error
+
+    def reset(self, name: str | None = None) -> tuple[str, ...]:
+        """Set one setting, or all, to what they were before the session changed them.
+
+        Returns:
+            The names of those that have another value now.
+
+        Raises:
+            SettingsError: the name is unknown.
+        """
+        if name is not None:
+            self.check_name(name)
+        loaded: Config = self.config.get("GlmMagic", Config())
+        changed = []
+        for each, trait in self.settings().items():
+            if name not in (None, each) or self.origin(each) != "session":
+                continue
+            old, new = getattr(self, each), loaded.get(each, trait.default(self))
+            setattr(self, each, new)
+            self._origins[each] = "config" if each in loaded else "default"
+            changed += [each] if new != old else []
+        return tuple(changed)
+
+    def check_name(self, name: str) -> None:
+        """Raise one line for a name that no setting has, with the nearest one.
+
+        Raises:
+            SettingsError: there is no such setting.
+        """
+        if name not in self.settings():
+            raise SettingsError(f"unknown setting '{name}'{did_you_mean(name, self.settings())}")
+
+    def parse(self, name: str, text: str) -> Any:
+        """Return the value of a setting that a text stands for.
+
+        Raises:
+            ValueError: it is no such value; the message says what is.
+        """
+        trait = self.settings()[name]
+        value = read_text(trait, text)
+        try:
+            return trait._validate(self, value)
+        except TraitError as error:
+            if isinstance(trait, (Unicode, List)):
+                raise ValueError(" ".join(str(error).split())) from error
+            raise ValueError(f"{text} is not {expected(trait)}") from error
 
     @classmethod
     def setting_names(cls) -> list[str]:
         """Return the names of all settings, in the order above."""
-        return list(cls._settings())
+        return list(cls.settings())
 
     @classmethod
-    def _settings(cls) -> dict[str, TraitType[Any, Any]]:
+    @functools.cache
+    def settings(cls) -> dict[str, TraitType[Any, Any]]:
+        """Return the traits of all settings by name, in the order above."""
         traits = cls.class_own_traits(config=True)
         return {name: traits[name] for name in vars(cls) if name in traits}
 
 
-def _reason(trait: TraitType[Any, Any], reason: str) -> str:
-    """What a trait expects, in the words of its help where the trait's own say less."""
-    return reason if isinstance(trait, Unicode) else f"{trait.help} ({type(trait).__name__})"
-
-
-def did_you_mean(word: str, known: object) -> str:
-    """Return "; did you mean 'x'?" for the nearest of `known`, or "" when none is near."""
-    names = [str(name) for name in known] if isinstance(known, (dict, list, tuple)) else []
-    begun = [name for name in names if len(word) > 2 and name.startswith(word)]
-    near = begun or get_close_matches(word, names, n=1, cutoff=0.5)
-    return f"; did you mean '{near[0]}'?" if near else ""
+def _keyless(proposal: Mapping[str, Any]) -> str:
+    """The text of a setting, unless it looks like a key: settings are shown, and kept in cells."""
+    value: str = proposal["value"]
+    if looks_like_key(value):
+        raise TraitError("that looks like an API key, which is no setting; use `%glm login`")
+    return value

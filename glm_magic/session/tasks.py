@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from glm_magic.api.endpoints import Endpoint
 from glm_magic.api.failures import format_wait
-from glm_magic.api.requests import ChatRequest
 from glm_magic.api.tasks import Task
+from glm_magic.session.exchange import Exchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +18,18 @@ class KeptTask:
 
     Attributes:
         task: as the server last told of it.
-        endpoint: where it was submitted; only there it is known.
+        exchange: what it answers.
         submitted_at_s: by the session's clock.
     """
 
     task: Task
-    request: ChatRequest
-    endpoint: Endpoint
+    exchange: Exchange
     submitted_at_s: float
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it was submitted; only there it is known."""
+        return self.exchange.endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +54,19 @@ class Tasks:
         self._clock = clock
         self._kept: dict[str, KeptTask] = {}
 
-    def remember(self, task: Task, request: ChatRequest, endpoint: Endpoint) -> None:
+    def remember(self, task: Task, exchange: Exchange) -> None:
         """Keep a task that was just submitted."""
-        self._kept[task.id] = KeptTask(task, request, endpoint, self._clock())
+        self._kept[task.id] = KeptTask(task, exchange, self._clock())
 
-    def update(self, task: Task) -> None:
-        """Note how a task stands now; one of another session is not kept."""
-        if kept := self._kept.get(task.id):
-            self._kept[task.id] = replace(kept, task=task)
+    def update(self, task: Task) -> bool:
+        """Note how a task stands now; return whether a reply of this session is new with that.
+
+        One of another session is not kept.
+        """
+        if (kept := self._kept.get(task.id)) is None:
+            return False
+        self._kept[task.id] = replace(kept, task=task)
+        return task.reply is not None and kept.task.reply is None
 
     def find(self, task_id: str) -> KeptTask | None:
         """Return the task of this session with this id."""
@@ -68,8 +77,9 @@ class Tasks:
         return [self._row(kept) for kept in self._kept.values()]
 
     def _row(self, kept: KeptTask) -> TaskRow:
-        task, asked = kept.task, kept.request.model
-        answered = task.reply.model if task.reply and task.reply.asked_model else ""
+        task, asked = kept.task, kept.exchange.request.model
+        substituted = task.reply is not None and task.reply.asked_model
+        answered = task.reply.model if task.reply and substituted else ""
         model = f"{asked} → {answered}" if answered else asked
         age = format_wait(max(0.0, self._clock() - kept.submitted_at_s))
-        return TaskRow(task.id, model, task.status, age, kept.request.messages[-1].content)
+        return TaskRow(task.id, model, task.status, age, kept.exchange.request.messages[-1].content)

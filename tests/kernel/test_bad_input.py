@@ -75,12 +75,12 @@ def test_a_blank_embed_cell_says_what_goes_there(kernel: Kernel, server: GlmServ
     [
         ("--temprature 1", "unknown option '--temprature'; did you mean '--temperature'?"),
         ("--qqq", "unknown option '--qqq'; see %%glm --help"),
-        ("-t hot", "-t/--temperature: invalid number value: 'hot' (see %%glm --help)"),
+        ("-t hot", "-t/--temperature: hot is no number (see %%glm --help)"),
         ("-t 7", "-t/--temperature: 7 is not from 0 to 2 (see %%glm --help)"),
         ("-t nan", "-t/--temperature: nan is not from 0 to 2 (see %%glm --help)"),
         ("--top-p 2", "--top-p: 2 is not from 0 to 1 (see %%glm --help)"),
         ("--max-tokens 0", "--max-tokens: 0 is not 1 or more (see %%glm --help)"),
-        ("--max-tokens 1.5", "--max-tokens: invalid whole number value: '1.5' (see %%glm --help)"),
+        ("--max-tokens 1.5", "--max-tokens: 1.5 is no whole number (see %%glm --help)"),
         ("-m", "-m/--model: expected one argument (see %%glm --help)"),
         ("-o a-b", "-o/--out: 'a-b' cannot be the name of a variable (see %%glm --help)"),
         ("-o class", "-o/--out: 'class' cannot be the name of a variable (see %%glm --help)"),
@@ -208,7 +208,7 @@ def test_a_wrong_key_is_not_shown(kernel: Kernel, server: GlmServer) -> None:
 @pytest.mark.parametrize("line", ["abc123.def456", "bigmodel abc123.def456", "KEY=abc123"])
 def test_a_key_on_the_login_line_is_refused(kernel: Kernel, server: GlmServer, line: str) -> None:
     said = fail(kernel, server, f"%glm login {line}")
-    assert said.startswith("a key does not go on the line")
+    assert said.startswith("a key does not go on a magic line")
     assert "abc123" not in said
     assert answers(kernel, server)
 

@@ -195,7 +195,7 @@ def test_settings_reach_the_request(kernel: Kernel, server: GlmServer) -> None:
 
 
 AS_TYPED = (
-    "$x {x} {{x}} {x!r} %d %s %%time",
+    "$x {x} {x}} {x!r} {% x %} {# x #} %d %s %%time",
     r"C:\new\table \alpha \\ \n",
     'it\'s "quoted" and `ticked`',
     "!ls",
@@ -218,7 +218,7 @@ def test_a_prompt_arrives_as_it_was_typed(kernel: Kernel, server: GlmServer, pro
 @pytest.mark.parametrize(
     ("typed", "system"),
     [
-        ('"$x {x} {{x}} %d"', "$x {x} {{x}} %d"),
+        ('"$x {x} {% x %} %d"', "$x {x} {% x %} %d"),
         (r'"\alpha \n C:\new"', r"\alpha \n C:\new"),
         ('"it\'s"', "it's"),
         ("'say \"hi\"'", 'say "hi"'),
@@ -342,13 +342,17 @@ def test_a_setting_can_be_none_again(kernel: Kernel, server: GlmServer) -> None:
 
 
 def test_the_bare_magic_tells_endpoint_model_and_key(kernel: Kernel, server: GlmServer) -> None:
-    lines = kernel.run("%glm").stdout.splitlines()
+    cell = kernel.run("%glm")
     host = server.url.split("/")[2]
-    assert lines[:3] == [
+    assert cell.output["data"]["text/plain"].splitlines() == [
         f"endpoint  {host}",
         "model     glm-4.7-flash",
-        "key       ZAI_API_KEY",
+        "key       from ZAI_API_KEY",
+        "chat      each cell stands alone",
+        "so far    nothing was asked yet",
+        "%glm help shows all options, %glm config all settings",
     ]
+    assert server.requests == []
 
 
 # -- keys --------------------------------------------------------------------------------------

@@ -122,7 +122,7 @@ def test_a_reply_outlives_the_extension(bare: Kernel) -> None:
     bare.run("%%glm -o answer\nHello")
     bare.run("%unload_ext glm_magic")
     assert bare.value("answer.text") == "Hello! 你好！I am GLM, 很高兴见到你。"
-    assert bare.run("answer").output["data"].keys() == {"text/plain"}
+    assert bare.run("answer").output["data"].keys() == {"text/plain", "text/html"}
 
 
 @pytest.mark.parametrize("code", ["%%glm?", "%glm?", "%glm help", "%glm --help", "%%glm -h\nHi"])
@@ -132,5 +132,5 @@ def test_help_is_shown_and_nothing_is_sent(kernel: Kernel, server: GlmServer, co
     assert cell.status == "ok"
     assert "--search-query TEXT" in shown
     assert "%%glm embed" in shown
-    assert "%glm config NAME=VALUE" in shown
+    assert "%glm config [NAME=VALUE" in shown
     assert server.requests == []

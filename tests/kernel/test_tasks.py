@@ -211,7 +211,7 @@ def test_an_id_that_the_server_does_not_know_is_one_line(kernel: Kernel) -> None
 @pytest.mark.parametrize(
     ("rest", "line"),
     [
-        ("a b", "glm: one task at a time: `%glm task ID`"),
+        ("a b", "glm: unexpected word 'b'"),
         ("test-key-id.test-secret", "glm: that is no task id: "),
     ],
 )

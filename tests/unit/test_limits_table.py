@@ -12,9 +12,9 @@ from glm_magic.api.endpoints import parse_endpoint
 from glm_magic.api.limiter import Limiter, Places
 from glm_magic.api.tiers import Limits, Spend
 from glm_magic.errors import SettingsError
-from glm_magic.jupyter.options import parse_limits_options, parse_models_options
+from glm_magic.jupyter.commands import parser_of
+from glm_magic.jupyter.parser import parse_words
 from glm_magic.render.limits import render_limits, render_limits_plain
-from glm_magic.session.options import LimitsOptions, ModelsOptions
 from glm_magic.session.secrets import KeyRing
 from glm_magic.session.session import LocalEngine, Session
 from glm_magic.session.settings import GlmMagic
@@ -120,12 +120,14 @@ def test_a_tier_that_is_set_already_is_said_to_be() -> None:
 
 
 def test_the_options_of_the_line() -> None:
-    assert parse_limits_options([]) == LimitsOptions()
-    assert parse_limits_options(["--this-month", "20", "--last-month=640.5"]) == (
-        LimitsOptions(20.0, 640.5)
-    )
-    assert parse_limits_options(["-h"]) is None
-    assert parse_models_options(["-q", "flash"]) == ModelsOptions("flash")
+    limits = parser_of("limits")
+    assert parse_words(limits, []) == {"this_month": None, "last_month": None}
+    assert parse_words(limits, ["--this-month", "20", "--last-month=640.5"]) == {
+        "this_month": 20.0,
+        "last_month": 640.5,
+    }
+    assert parse_words(limits, ["-h"]) is None
+    assert parse_words(parser_of("models"), ["-q", "flash"]) == {"query": "flash"}
 
 
 @pytest.mark.parametrize(
@@ -145,7 +147,7 @@ def test_the_options_of_the_line() -> None:
 )
 def test_a_wrong_line_is_explained(words: str, line: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        parse_limits_options(words.split())
+        parse_words(parser_of("limits"), words.split())
     assert str(caught.value) == line
 
 

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from glm_magic.api import http
-from glm_magic.api.endpoints import LOCAL, parse_endpoint
-from glm_magic.api.requests import EmbeddingRequest, Message, WebSearch
+from glm_magic.api.endpoints import LOCAL, Endpoint, parse_endpoint
+from glm_magic.api.requests import ChatRequest, EmbeddingRequest, Message, WebSearch
 from glm_magic.errors import SettingsError
+from glm_magic.session.asking import build_exchange, choose, place_for
 from glm_magic.session.options import ChatOptions, EmbedOptions
 from glm_magic.session.secrets import KeyRing
 from glm_magic.session.session import LocalEngine, Session
@@ -109,13 +110,21 @@ def test_the_local_engine_takes_no_login(named: str | None, setting: str) -> Non
 # -- what ----------------------------------------------------------------------------------
 
 
+def request(
+    here: Session, prompt: str, options: ChatOptions | None = None, endpoint: Endpoint = BIGMODEL
+) -> ChatRequest:
+    options = options or ChatOptions()
+    place = place_for(here, options, None)
+    settings = choose(here, options, place)
+    return build_exchange(
+        here, prompt, options, settings=settings, endpoint=endpoint, place=place
+    ).request
+
+
 def test_a_plain_cell_leaves_all_to_the_server() -> None:
-    request = session(KEY).chat_request("你好", ChatOptions(), BIGMODEL)
-    assert request.model == "glm-4.7-flash"
-    assert request.messages == (Message("user", "你好"),)
-    assert request.stream
-    assert (request.temperature, request.top_p, request.max_tokens) == (None, None, None)
-    assert (request.thinking, request.web_search) == (None, None)
+    asked = request(session(KEY), "你好")
+    assert asked == ChatRequest("glm-4.7-flash", (Message("user", "你好"),))
+    assert asked.stream
 
 
 def test_settings_fill_what_the_line_leaves_out() -> None:
@@ -126,41 +135,49 @@ def test_settings_fill_what_the_line_leaves_out() -> None:
         top_p=0.8,
         max_tokens=9,
         thinking="off",
+        stop=["END"],
     )
-    request = here.chat_request("hi", ChatOptions(), BIGMODEL)
-    assert request.model == "glm-4.6"
-    assert request.messages == (Message("system", "be brief"), Message("user", "hi"))
-    assert (request.temperature, request.top_p, request.max_tokens) == (0.3, 0.8, 9)
-    assert request.thinking is False
+    asked = request(here, "hi")
+    assert asked.model == "glm-4.6"
+    assert asked.messages == (Message("system", "be brief"), Message("user", "hi"))
+    assert (asked.temperature, asked.top_p, asked.max_tokens) == (0.3, 0.8, 9)
+    assert asked.thinking is False
+    assert asked.stop == ("END",)
 
 
 def test_the_line_comes_before_the_settings() -> None:
     here = session(model="glm-4.6", system="be brief", temperature=0.3, thinking="off")
-    options = ChatOptions("glm-5", "rhyme", 0.0, 0.5, 7, "on", no_stream=True)
-    request = here.chat_request("hi", options, BIGMODEL)
-    assert request.model == "glm-5"
-    assert request.messages[0] == Message("system", "rhyme")
-    assert (request.temperature, request.top_p, request.max_tokens) == (0.0, 0.5, 7)
-    assert request.thinking is True
-    assert not request.stream
+    line = {"model": "glm-5", "system": "rhyme", "temperature": 0.0, "top_p": 0.5}
+    options = ChatOptions({**line, "max_tokens": 7, "thinking": "on"}, no_stream=True)
+    asked = request(here, "hi", options)
+    assert asked.model == "glm-5"
+    assert asked.messages[0] == Message("system", "rhyme")
+    assert (asked.temperature, asked.top_p, asked.max_tokens) == (0.0, 0.5, 7)
+    assert asked.thinking is True
+    assert not asked.stream
 
 
 def test_an_empty_system_message_on_the_line_takes_the_setting_away() -> None:
-    request = session(system="be brief").chat_request("hi", ChatOptions(system=""), BIGMODEL)
-    assert request.messages == (Message("user", "hi"),)
+    asked = request(session(system="be brief"), "hi", ChatOptions({"system": ""}))
+    assert asked.messages == (Message("user", "hi"),)
+
+
+def test_none_on_the_line_takes_a_number_away() -> None:
+    asked = request(session(temperature=0.3), "hi", ChatOptions({"temperature": None}))
+    assert asked.temperature is None
 
 
 @pytest.mark.parametrize("prompt", ["", " ", "\n\n\t"])
 def test_an_empty_cell_is_not_sent(prompt: str) -> None:
     with pytest.raises(SettingsError, match="the cell is empty; write the prompt below"):
-        session().chat_request(prompt, ChatOptions(), BIGMODEL)
+        request(session(), prompt)
 
 
 def test_the_local_engine_has_a_model_of_its_own() -> None:
     here = session()
     assert here.model(LOCAL) == "tiny.gguf"
     assert here.model(BIGMODEL) == "glm-4.7-flash"
-    assert here.chat_request("hi", ChatOptions(), LOCAL).model == "tiny.gguf"
+    assert request(here, "hi", endpoint=LOCAL).model == "tiny.gguf"
     assert here.embedding_request(("a",), EmbedOptions(), LOCAL).model == "tiny-embedding"
 
 
@@ -169,7 +186,12 @@ def test_a_chosen_model_is_for_the_local_engine_too() -> None:
     here.settings.assign({"model": "big.gguf", "embedding_model": "big-embedding"})
     assert here.model(LOCAL) == "big.gguf"
     assert here.embedding_request(("a",), EmbedOptions(), LOCAL).model == "big-embedding"
-    assert here.chat_request("hi", ChatOptions(model="x"), LOCAL).model == "x"
+    assert request(here, "hi", ChatOptions({"model": "x"}), LOCAL).model == "x"
+
+
+def test_a_model_that_never_reasons_is_not_told_not_to() -> None:
+    asked = request(session(thinking="off"), "hi", ChatOptions({"model": "glm-4-plus"}))
+    assert asked.thinking is None
 
 
 def test_embedding_options_make_the_request() -> None:
@@ -193,14 +215,24 @@ def test_embedding_options_make_the_request() -> None:
     ],
 )
 def test_each_site_has_the_search_engine_that_returns_links(endpoint: str, engine: str) -> None:
-    request = session().chat_request("hi", ChatOptions(web_search=True), parse_endpoint(endpoint))
-    assert request.web_search == WebSearch(engine)
+    options = ChatOptions({"web_search": True})
+    asked = request(session(), "hi", options, parse_endpoint(endpoint))
+    assert asked.web_search == WebSearch(engine)
 
 
 def test_a_chosen_search_engine_is_used() -> None:
     here = session(search_engine="search_pro_quark")
-    request = here.chat_request("hi", ChatOptions(web_search=True), ZAI)
-    assert request.web_search == WebSearch("search_pro_quark")
+    asked = request(here, "hi", ChatOptions({"web_search": True}), ZAI)
+    assert asked.web_search == WebSearch("search_pro_quark")
+
+
+def test_a_search_is_narrowed_by_settings_and_line() -> None:
+    here = session(search_count=20, search_recency="oneWeek")
+    options = ChatOptions({"web_search": True, "search_domain": "example.com"})
+    asked = request(here, "hi", options)
+    assert asked.web_search == WebSearch(
+        "search_pro_sogou", count=20, recency="oneWeek", domain="example.com"
+    )
 
 
 @pytest.mark.parametrize(
@@ -217,15 +249,15 @@ def test_a_chosen_search_engine_is_used() -> None:
 def test_a_search_is_asked_for_by_the_line_the_query_or_the_settings(
     setting: bool, option: bool | None, query: str | None, search: WebSearch | None
 ) -> None:
-    options = ChatOptions(web_search=option, search_query=query)
-    request = session(web_search=setting).chat_request("hi", options, BIGMODEL)
-    assert request.web_search == search
+    chosen = {} if option is None else {"web_search": option}
+    options = ChatOptions(chosen, search_query=query)
+    assert request(session(web_search=setting), "hi", options).web_search == search
 
 
 @pytest.mark.parametrize(("endpoint", "host"), [(LOCAL, "local"), (OTHER, "llm.example.org")])
 def test_a_search_is_refused_where_it_is_not_offered(endpoint: Any, host: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        session().chat_request("hi", ChatOptions(web_search=True), endpoint)
+        request(session(), "hi", ChatOptions({"web_search": True}), endpoint)
     assert line_of(caught) == f"web search is not offered by {host}; it needs a GLM key"
 
 

@@ -5,7 +5,8 @@ from traitlets import TraitError
 from traitlets.config import Config
 
 from glm_magic.errors import SettingsError
-from glm_magic.session.settings import GlmMagic, did_you_mean
+from glm_magic.session.names import did_you_mean
+from glm_magic.session.settings import GlmMagic
 
 
 def refusal(**pairs: str) -> str:
@@ -13,7 +14,7 @@ def refusal(**pairs: str) -> str:
     with pytest.raises(SettingsError) as caught:
         settings.assign(pairs)
     assert "\n" not in str(caught.value)
-    assert [row.origin for row in settings.rows()] == ["default"] * 20
+    assert [row.origin for row in settings.rows()] == ["default"] * 32
     return str(caught.value)
 
 
@@ -27,9 +28,21 @@ def test_every_setting_has_a_default_and_a_meaning() -> None:
         ("temperature", None, "default"),
         ("top_p", None, "default"),
         ("max_tokens", None, "default"),
+        ("stop", [], "default"),
         ("thinking", None, "default"),
+        ("effort", None, "default"),
         ("web_search", False, "default"),
         ("search_engine", "auto", "default"),
+        ("search_count", None, "default"),
+        ("search_recency", None, "default"),
+        ("search_domain", "", "default"),
+        ("chat", "", "default"),
+        ("keep_reasoning", False, "default"),
+        ("reasoning", "fold", "default"),
+        ("footer", True, "default"),
+        ("cache", False, "default"),
+        ("budget", None, "default"),
+        ("catalog", "", "default"),
         ("connect_timeout_s", 10.0, "default"),
         ("first_byte_timeout_s", 120.0, "default"),
         ("idle_timeout_s", 60.0, "default"),
@@ -72,6 +85,22 @@ def test_every_setting_has_a_default_and_a_meaning() -> None:
         ("tier", "tier5", "tier5"),
         ("concurrency", "3", 3),
         ("auth", "jwt", "jwt"),
+        ("stop", "END", ["END"]),
+        ("stop", '["END", "###"]', ["END", "###"]),
+        ("stop", "", []),
+        ("effort", "none", "none"),
+        ("effort", "None", None),
+        ("temperature", "none", None),
+        ("web_search", "on", True),
+        ("footer", "off", False),
+        ("search_count", "50", 50),
+        ("search_recency", "oneDay", "oneDay"),
+        ("chat", "story-2.b", "story-2.b"),
+        ("chat", "故事", "故事"),
+        ("reasoning", "hide", "hide"),
+        ("budget", "5.00", 5.0),
+        ("budget", "0", 0.0),
+        ("system", '~/x "quoted"', '~/x "quoted"'),
     ],
 )
 def test_a_setting_is_read_from_text(name: str, text: str, value: object) -> None:
@@ -120,19 +149,57 @@ def test_one_wrong_value_and_nothing_is_set(wrong: dict[str, str]) -> None:
         ("tier", "tier6"),
         ("concurrency", "0"),
         ("auth", "oauth"),
+        ("stop", '["a", 1]'),
+        ("stop", '["a"'),
+        ("stop", '["a", "b", "c", "d", "e"]'),
+        ("effort", "huge"),
+        ("search_count", "51"),
+        ("search_recency", "yesterday"),
+        ("chat", "a b"),
+        ("chat", "../x"),
+        ("reasoning", "loud"),
+        ("footer", "maybe"),
+        ("budget", "five"),
+        ("budget", "-1"),
+        ("budget", "5 CNY"),
+        ("catalog", "/no/such/folder"),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(name: str, text: str) -> None:
     assert refusal(**{name: text}).startswith(f"{name}={text} is not allowed: ")
 
 
-def test_a_refusal_says_what_would_be_right() -> None:
-    assert refusal(thinking="maybe") == (
-        "thinking=maybe is not allowed: Whether the model reasons first: on or off; None lets it "
-        "choose. (Enum)"
-    )
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("thinking", "maybe", "maybe is not on, off or None"),
+        ("temperature", "9", "9 is not from 0 to 2"),
+        ("temperature", "hot", "hot is no number"),
+        ("max_tokens", "0", "0 is not 1 or more"),
+        ("max_tokens", "1.5", "1.5 is no whole number"),
+        ("budget", "-1", "-1 is not 0 or more"),
+        ("budget", "five", "five is no number"),
+        ("web_search", "perhaps", "perhaps is not on or off"),
+        ("model", "", "a model has a name"),
+    ],
+)
+def test_a_refusal_says_what_would_be_right(name: str, text: str, reason: str) -> None:
+    assert refusal(**{name: text}) == f"{name}={text} is not allowed: {reason}"
+
+
+def test_a_refused_endpoint_says_why() -> None:
     assert "use auto, bigmodel, zai" in refusal(endpoint="nowhere")
     assert "in the clear" in refusal(endpoint="http://llm.example.org/v1")
+
+
+KEY = "0123456789abcdef0123456789abcdef.ABCDEFGHIJKLMNOP"
+
+
+@pytest.mark.parametrize("name", ["model", "embedding_model", "system", "search_engine", "chat"])
+def test_a_key_is_no_value_of_any_setting(name: str) -> None:
+    settings = GlmMagic()
+    with pytest.raises(TraitError, match="looks like an API key"):
+        setattr(settings, name, KEY)
 
 
 def test_an_unknown_name_suggests_the_nearest() -> None:
@@ -196,3 +263,50 @@ def test_a_wrong_value_is_refused_however_it_is_set(name: str, value: object) ->
 )
 def test_the_nearest_word_is_suggested(word: str, hint: str) -> None:
     assert did_you_mean(word, ["model", "endpoint"]) == hint
+
+
+# -- taken back, and overridden by a line ------------------------------------------------------
+
+
+def test_a_setting_is_taken_back_to_its_default_or_its_file() -> None:
+    settings = GlmMagic(config=Config({"GlmMagic": {"model": "glm-4.6"}}))
+    settings.assign({"model": "glm-5", "temperature": "0.5", "top_p": "0.9"})
+    assert settings.reset("temperature") == ("temperature",)
+    assert (settings.temperature, settings.origin("temperature")) == (None, "default")
+    assert settings.reset() == ("model", "top_p")
+    assert (settings.model, settings.origin("model")) == ("glm-4.6", "config")
+    assert settings.reset() == ()
+
+
+def test_an_unknown_name_is_not_taken_back() -> None:
+    with pytest.raises(SettingsError, match="unknown setting 'modl'; did you mean 'model'"):
+        GlmMagic().reset("modl")
+
+
+def test_a_line_overrides_and_changes_nothing() -> None:
+    settings = GlmMagic()
+    settings.assign({"top_p": "0.9"})
+    chosen = settings.over({"temperature": 0.5, "chat": "story"})
+    assert (chosen.temperature, chosen.chat, chosen.top_p) == (0.5, "story", 0.9)
+    assert (chosen.origin("temperature"), chosen.origin("top_p")) == ("line", "session")
+    assert (settings.temperature, settings.origin("temperature")) == (None, "default")
+
+
+def test_a_line_with_a_wrong_value_is_refused() -> None:
+    with pytest.raises(SettingsError):
+        GlmMagic().over({"temperature": 9.0})
+
+
+def test_numbers_have_units() -> None:
+    units = {row.name: row.unit for row in GlmMagic().rows() if row.unit}
+    assert units == {
+        "max_tokens": "tokens",
+        "search_count": "pages",
+        "budget": "CNY or USD",
+        "connect_timeout_s": "s",
+        "first_byte_timeout_s": "s",
+        "idle_timeout_s": "s",
+        "total_timeout_s": "s",
+        "retry_base_s": "s",
+        "max_event_bytes": "bytes",
+    }

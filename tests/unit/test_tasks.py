@@ -37,6 +37,7 @@ from glm_magic.errors import (
 )
 from glm_magic.render.reply import header_line, render_reply_plain
 from glm_magic.render.tasks import render_tasks, render_tasks_plain
+from glm_magic.session.exchange import Exchange
 from glm_magic.session.tasks import TaskRow, Tasks
 
 T = TypeVar("T")
@@ -595,9 +596,12 @@ def test_a_session_remembers_its_tasks_in_their_order() -> None:
     now = [1000.0]
     tasks, endpoint = Tasks(clock=lambda: now[0]), parse_endpoint(SITE)
     assert tasks.rows() == []
-    tasks.remember(RUNNING, ASK, endpoint)
+    tasks.remember(RUNNING, Exchange(ASK, endpoint, Reply()))
     now[0] += 90
-    tasks.remember(Task("second", "PROCESSING"), ChatRequest("m", build_messages("hi")), endpoint)
+    tasks.remember(
+        Task("second", "PROCESSING"),
+        Exchange(ChatRequest("m", build_messages("hi")), endpoint, Reply()),
+    )
     now[0] += 150
     tasks.update(parse({**SUCCESS, "model": "GLM-4.7"}))
     assert tasks.rows() == [

@@ -1,0 +1,120 @@
+"""`%%glm --save`, `--def` and `%glm templates`: prompts with variables, kept or made functions."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from glm_magic.api.loop import Job, pump
+from glm_magic.api.reply import Reply
+from glm_magic.errors import SettingsError
+from glm_magic.jupyter.options import parse_chat_options
+from glm_magic.jupyter.runner import wait_for
+from glm_magic.jupyter.show import show_table
+from glm_magic.render.templates import render_templates, render_templates_plain
+from glm_magic.session.asking import build_exchange
+from glm_magic.session.names import did_you_mean
+from glm_magic.session.prompts import fill_prompt
+
+if TYPE_CHECKING:
+    from glm_magic.jupyter.magics import Glm
+    from glm_magic.session.exchange import Exchange
+    from glm_magic.session.templates import PromptTemplate
+
+
+def keep_template(glm: Glm, template: PromptTemplate) -> None:
+    """Keep a prompt under a name."""
+    session, _ = glm.open()
+    session.templates.keep(template)
+    print(f"template '{template.name}' is kept, {_needs(template)}; nothing was sent")
+
+
+def _needs(template: PromptTemplate) -> str:
+    names = ", ".join(template.variables)
+    return f"with {names}" if names else "without variables"
+
+
+def show_templates(glm: Glm) -> None:
+    """List the templates of the session."""
+    session, _ = glm.open()
+    if kept := session.templates.all():
+        show_table(render_templates(kept), render_templates_plain(kept))
+    else:
+        print("no templates yet in this session; `%%glm --save NAME` keeps the cell as one")
+
+
+def define_function(glm: Glm, template: PromptTemplate) -> None:
+    """Assign a function of a prompt's variables to the name of the template."""
+    if not template.text.strip():
+        raise SettingsError("the cell is empty; write the prompt below the %%glm line")
+    function = make_function(glm, template)
+    glm.shell.push({template.name: function})
+    print(f"{template.name}{inspect.signature(function)} is defined; nothing was sent")
+
+
+def make_function(glm: Glm, template: PromptTemplate) -> Callable[..., Reply]:
+    """Return a function that fills a prompt with its keyword arguments and returns the reply.
+
+    It shows nothing while it works and belongs to no chat. It raises what a cell would.
+    """
+    names = template.variables
+
+    def ask(**values: Any) -> Reply:
+        _check_arguments(template.name, names, values)
+        return ask_quietly(glm, _build(glm, template, values))
+
+    ask.__name__ = ask.__qualname__ = template.name
+    ask.__doc__ = f"Ask a model and return its Reply.\n\n{template.text}"
+    kind = inspect.Parameter.KEYWORD_ONLY
+    parameters = [inspect.Parameter(name, kind) for name in names if name.isidentifier()]
+    ask.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return ask
+
+
+def _check_arguments(name: str, wanted: tuple[str, ...], given: dict[str, Any]) -> None:
+    missing = [each for each in wanted if each not in given]
+    unknown = [each for each in given if each not in wanted]
+    if unknown:
+        near = did_you_mean(unknown[0], wanted)
+        raise SettingsError(f"{name}() takes no '{unknown[0]}'{near}; nothing was sent")
+    if missing:
+        raise SettingsError(f"{name}() needs {', '.join(missing)}; nothing was sent")
+
+
+def _build(glm: Glm, template: PromptTemplate, values: dict[str, Any]) -> Exchange:
+    words = list(template.words)
+    fill = str if "--raw" in words else partial(fill_prompt, namespace=values)
+    options = parse_chat_options(words, glm.settings, fill)
+    assert options is not None
+    session, _ = glm.open()
+    settings = session.settings.over({"chat": "", **options.settings})
+    endpoint = glm.endpoint(settings)
+    prompt = fill(template.text)
+    return build_exchange(session, prompt, options, settings=settings, endpoint=endpoint)
+
+
+def ask_quietly(glm: Glm, exchange: Exchange) -> Reply:
+    """Send a request, wait for its reply and return it; nothing is shown.
+
+    Raises:
+        SettingsError: the budget would be passed; nothing was sent.
+        StreamError: the reply broke off; it rides on the error.
+        Stopped: the kernel was interrupted.
+    """
+    session, thread = glm.open()
+    request, endpoint = exchange.request, exchange.endpoint
+    if exchange.settings and exchange.settings.cache:
+        cached = session.cache.find(request, endpoint)
+        if cached is not None:
+            return exchange.with_reply(cached).reply
+    with session.reserve(request, endpoint) as held:
+        stream = session.client(endpoint, exchange.settings).stream(request)
+        try:
+            wait_for(Job(thread, lambda put: pump(stream, put)), "the answer was not kept")
+        finally:
+            session.note(stream.reply, request, held)
+    reply = exchange.with_reply(stream.reply).reply
+    session.cache.keep(request, endpoint, reply)
+    return reply
