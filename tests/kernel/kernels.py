@@ -146,18 +146,35 @@ class Kernel:
         self.manager, self.client = manager, client
         self.log: list[dict[str, Any]] = []
 
-    def send(self, code: str, *, allow_stdin: bool = True) -> str:
+    def send(self, code: str, *, allow_stdin: bool = True, cell_id: str = "") -> str:
         """Ask for the execution of `code`; return the id of the request.
 
         Args:
             allow_stdin: whether somebody can type, as in every front end; a program that runs
                 notebooks says no.
+            cell_id: the notebook's id of the cell, as a front end tells it.
         """
-        return self.client.execute(code, stop_on_error=True, allow_stdin=allow_stdin)
+        content = {
+            "code": code,
+            "silent": False,
+            "store_history": True,
+            "user_expressions": {},
+            "allow_stdin": allow_stdin,
+            "stop_on_error": True,
+        }
+        metadata = {"cellId": cell_id} if cell_id else {}
+        message = self.client.session.msg("execute_request", content, metadata=metadata)
+        self.client.shell_channel.send(message)
+        return str(message["header"]["msg_id"])
 
-    def run(self, code: str, *, allow_stdin: bool = True) -> Cell:
+    def run(self, code: str, *, allow_stdin: bool = True, cell_id: str = "") -> Cell:
         """Execute `code` and wait until the kernel is idle again."""
-        return self.wait(self.send(code, allow_stdin=allow_stdin))
+        return self.wait(self.send(code, allow_stdin=allow_stdin, cell_id=cell_id))
+
+    def restart(self) -> None:
+        """Start the kernel anew, as a front end does: all that it held is gone."""
+        self.manager.restart_kernel(now=True)
+        self.client.wait_for_ready(timeout=TIMEOUT_S)
 
     def run_typing(self, code: str, answer: str) -> tuple[Cell, dict[str, Any]]:
         """Execute `code`, type `answer` when asked; return the cell and what was asked."""
