@@ -10,9 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import nbformat
 import pytest
 from glm_server import ApiFailure, GlmServer, Script, failure
 from kernels import Kernel, start_kernel
+from nbclient import NotebookClient
+from runners import build
 
 # Two halves, as the platform's keys have: neither may be seen.
 ID, SECRET = "c4nary0123456789abcdef", "Tw33tTw33tTw33t"
@@ -44,6 +47,25 @@ kept, ipywidgets.HBox = ipywidgets.HBox, None
 MENDED = "ipywidgets.HBox = kept"
 WIDGETS = "print([w.get_state() for w in __import__('ipywidgets').Widget._instances.values()])"
 LOOKS = ("%glm", "%glm config", "%config GlmMagic", "%whos", "%glm help", "%tb", "_", WIDGETS)
+# All that a session can be asked for; the first line of each is a cell's.
+EVERYTHING = (
+    "%glm config panel",
+    "%%glm --chat story -s pirate\nHello",
+    "%%glm --chat story\nGo on",
+    "%glm history",
+    "%glm chats",
+    "%glm fork story other",
+    "%glm usage",
+    "%glm config budget=5 cache=on",
+    "%%glm --dry-run\nHello",
+    "%%glm --def ask\nTell {{ what }}",
+    "told = ask(what='a joke')\ntold.request, told.messages, repr(told), told.asked",
+    "%glm error --dry-run",
+    "%glm models",
+    "%glm limits",
+    "%glm check",
+    "%glm templates",
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +82,7 @@ class Session:
         return json.dumps(self.kernel.log, default=str, ensure_ascii=False)
 
 
-@pytest.fixture(scope="module", params=["environment", "login"])
+@pytest.fixture(scope="module", params=["environment", "login", "keyring"])
 def session(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Session]:
@@ -70,13 +92,25 @@ def session(
     with GlmServer() as server:
         server.key = KEY
         env = {"ZAI_BASE_URL": server.url, "IPYTHONDIR": str(folder), **key}
+        if request.param == "keyring":
+            env |= save_key(env, tmp_path_factory.mktemp("keyring"))
         with start_kernel(env) as kernel:
             kernel.run("import logging\nlogging.basicConfig(level=logging.DEBUG)\n%xmode Verbose")
             kernel.run("%load_ext glm_magic")
-            if not key:
+            if request.param == "login":
                 kernel.run_typing("%glm login", KEY)
             use(kernel, server)
             yield Session(kernel, server, folder)
+
+
+def save_key(env: dict[str, str], folder: Path) -> dict[str, str]:
+    """Keep the key in a keyring, by another session; return where that is."""
+    backend = "keyrings.alt.file.PlaintextKeyring"
+    where = {"PYTHON_KEYRING_BACKEND": backend, "XDG_DATA_HOME": str(folder)}
+    with start_kernel({**env, **where}) as kernel:
+        kernel.run("%load_ext glm_magic")
+        kernel.run_typing("%glm login --save", KEY)
+    return where
 
 
 def use(kernel: Kernel, server: GlmServer) -> None:
@@ -88,6 +122,8 @@ def use(kernel: Kernel, server: GlmServer) -> None:
     interrupt(kernel, server)
     server.script = Script()
     for code in (CAUSE, BUG, "%%glm\nHello", "%tb", MENDED, "%%glm -o answer\nHello", *LOOKS):
+        kernel.run(code)
+    for code in (*EVERYTHING, WIDGETS):
         kernel.run(code)
     hang_up(kernel)
     kernel.run("%glm config endpoint=auto")
@@ -157,7 +193,7 @@ def test_the_key_is_in_no_file_of_ipython(session: Session) -> None:
 
 def test_a_pickle_of_a_reply_holds_no_key(session: Session) -> None:
     session.kernel.run("import pickle")
-    pickled = bytes.fromhex(session.kernel.value("pickle.dumps((answer, _glm, e)).hex()"))
+    pickled = bytes.fromhex(session.kernel.value("pickle.dumps((answer, _glm, e, told)).hex()"))
     assert "很高兴见到你".encode() in pickled
     assert not has_canary(pickled.decode("latin-1"))
 
@@ -167,3 +203,45 @@ def test_what_holds_the_key_refuses_to_be_pickled(session: Session) -> None:
     cell = session.kernel.run("pickle.dumps(list(glm._session._clients))")
     assert cell.contents("error")[0]["evalue"].startswith("a Secret is not pickled")
     assert not has_canary(session.shown)
+
+
+def test_the_key_is_in_no_chat_that_was_exported(session: Session) -> None:
+    for name in ("story.md", "story.json"):
+        path = session.folder / name
+        session.kernel.run(f"%glm export story {path}")
+        assert "Go on" in path.read_text("utf-8")
+        assert not has_canary(path.read_text("utf-8"))
+
+
+def test_the_doctor_finds_nothing_and_shows_nothing(session: Session) -> None:
+    path = session.folder / "saved.ipynb"
+    outputs = [{"output_type": "stream", "name": "stdout", "text": session.shown}]
+    cell = {"cell_type": "code", "source": "x", "metadata": {}, "outputs": outputs}
+    cell["execution_count"] = None
+    path.write_text(json.dumps({"nbformat": 4, "metadata": {}, "cells": [cell]}), "utf-8")
+    cell_of_doctor = session.kernel.run(f"%glm doctor {path}")
+    assert cell_of_doctor.output["data"]["text/plain"].startswith("no key-like text in 1 cell")
+
+
+@pytest.mark.parametrize("kept", ["environment", "keyring"])
+def test_the_key_is_in_no_notebook_that_a_program_saves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: str
+) -> None:
+    with GlmServer() as server:
+        server.key = KEY
+        env = {"ZAI_BASE_URL": server.url, "IPYTHONDIR": str(tmp_path / "ipython")}
+        if kept == "keyring":
+            env |= save_key(env, tmp_path / "keyring")
+        else:
+            env["ZAI_API_KEY"] = KEY
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        log = "import logging\nlogging.basicConfig(level=logging.DEBUG)"
+        notebook = build(log, "%load_ext glm_magic", *EVERYTHING, "1 / 0", "%glm error -y")
+        NotebookClient(notebook, timeout=60, allow_errors=True).execute()
+        saved = nbformat.writes(notebook)
+    assert {request.headers.get("authorization") for request in server.requests} == {
+        f"Bearer {KEY}"
+    }
+    assert "send_request_headers.started" in saved
+    assert not has_canary(saved)
