@@ -1,48 +1,56 @@
-"""Tab completion on the lines of the magics."""
+"""Tab completion on the lines of the magics, and in the `{{ }}` of their prompts."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult
+from IPython.core.completer import (
+    CompletionContext,
+    SimpleCompletion,
+    SimpleMatcherResult,
+    cursor_to_position,
+)
 from IPython.core.interactiveshell import InteractiveShell
 
-from glm_magic.session.settings import GlmMagic
+from glm_magic.jupyter.candidates import Candidates, Known
+from glm_magic.jupyter.variables import Variables, expression_candidates, open_expression
+from glm_magic.jupyter.words import is_chat_line, line_candidates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from glm_magic.session.session import Session
 
-_MAGIC = re.compile(r"\s*(%%?glm)\b(.*)", re.DOTALL)
-_WORDS = {
-    "%glm": (
-        "again",
-        "check",
-        "config",
-        "continue",
-        "help",
-        "limits",
-        "login",
-        "models",
-        "task",
-    ),
-    "%%glm": ("embed",),
-}
+__all__ = ["GlmMatcher"]
+
+# Blanks and empty lines may stand before a cell magic; `name =` before a line magic.
+_CELL = re.compile(r"\s*%%glm(?!\S)([^\n]*)")
+_LINE = re.compile(r"\s*(?:[^=%'\"#]+=\s*)?%glm(\s.*)")
+# As many as IPython gives a front end.
+_LIMIT = 500
 
 
 class GlmMatcher:
-    """Completes options, their values, subcommands and setting names.
+    """Completes whatever a line of ours takes, and variables in the prompt below it.
 
-    A context matcher and not a `complete_command` hook: the hook's names are merged with
-    every Python name in reach, this alone suppresses them.
+    A context matcher and not a `complete_command` hook: the hook's names are merged with every
+    Python name in reach, this alone suppresses them. The others are not even asked, so that no
+    time goes into analysing a prompt as if it were Python.
+
+    Args:
+        session: gives the open session, or None; completion never opens one.
     """
 
     matcher_api_version = 2
     matcher_identifier = "glm_magic"
+    # The first of all: those of IPython have 0.
     matcher_priority = 200.0
 
-    def __init__(self, shell: InteractiveShell) -> None:
+    def __init__(self, shell: InteractiveShell, session: Callable[[], Session | None]) -> None:
         self._shell = shell
+        self._session = session
+        # IPython reads it of every matcher, also of one with an identifier; no instance has one.
+        self.__qualname__ = type(self).__qualname__
 
     def register(self) -> None:
         """Add this matcher to the shell's completer."""
@@ -55,61 +63,70 @@ class GlmMatcher:
             matchers.remove(self)
 
     def __call__(self, context: CompletionContext) -> SimpleMatcherResult:
-        lines = context.full_text.split("\n")
-        in_body = context.cursor_line > 0 and lines[0].lstrip().startswith("%%glm")
-        if in_body:  # prose: no Python names
-            return {"completions": [], "suppress": True}
-        found = _MAGIC.fullmatch(context.text_until_cursor)
-        if found is None or not found[2].startswith(" "):
-            return {"completions": []}
-        magic, line = found[1], found[2]
-        fragment = re.split(r"[\s=]", line)[-1]
-        names = [name for name in complete(magic, line) if name.startswith(fragment)]
-        return {
-            "completions": [SimpleCompletion(text=name, type="keyword") for name in names],
-            "matched_fragment": fragment,
-            "suppress": True,
-            "ordered": True,
-        }
+        """Return what may stand at the cursor; of a cell that is not ours nothing."""
+        try:
+            found = self._find(context)
+            return _ours(context, found) if found else {"completions": []}
+        # Names, keys and `__dir__` are the user's; IPython would print a traceback for each Tab.
+        except Exception:
+            return _ours(context, Candidates())
+
+    def _find(self, context: CompletionContext) -> Candidates | None:
+        """What may stand at the cursor; None where it is not in anything of ours."""
+        text = context.full_text
+        if cell := _CELL.match(text):
+            place = cursor_to_position(text, context.cursor_line, context.cursor_position)
+            if place <= cell.start(1):
+                return None
+            if place > cell.end():
+                return self._in_prompt(cell[1], text[cell.end() : place], _rest(context))
+            return self._on_line("%%glm", text[cell.start(1) : place], _rest(context))
+        line = _LINE.fullmatch(context.text_until_cursor)
+        return self._on_line("%glm", line[1], _rest(context)) if line else None
+
+    def _on_line(self, magic: str, line: str, rest: str) -> Candidates:
+        variables = Variables(self._shell.user_ns, self._shell.user_ns_hidden)
+        if is_chat_line(magic, line) and not _is_raw(line + rest):
+            inside = open_expression(line)
+            if inside is not None:
+                return expression_candidates(inside, rest, variables)
+        return line_candidates(magic, line, Known(variables, self._session()))
+
+    def _in_prompt(self, line: str, text: str, rest: str) -> Candidates:
+        """Prose gets no names; what `{{` begins does, where it is filled in."""
+        is_filled = is_chat_line("%%glm", line) and not _is_raw(line)
+        inside = open_expression(text) if is_filled else None
+        if inside is None:
+            return Candidates()
+        variables = Variables(self._shell.user_ns, self._shell.user_ns_hidden)
+        return expression_candidates(inside, rest, variables)
 
 
-def complete(magic: str, line: str) -> Iterable[str]:
-    """Return what may stand at the end of `line`, the text behind `magic` up to the cursor."""
-    from glm_magic.api.catalog import model_ids
-    from glm_magic.jupyter.options import FORMATS, chat_option_names, embed_option_names
-
-    words = re.split(r"[\s=]+", line)
-    before, first = words[-2], words[1]
-    if before in ("-m", "--model", "model", "embedding_model"):
-        return model_ids()
-    if before in ("--thinking", "thinking"):
-        return ("on", "off")
-    if before == "--format":
-        return FORMATS
-    if before == "web_search":
-        return ("True", "False")
-    if before in ("endpoint", "login"):
-        return _endpoint_names()
-    if re.search(r"=\S*$", line):  # a value that can be anything
-        return ()
-    if magic == "%glm":
-        return _line_words(first) if len(words) > 2 else _WORDS[magic]
-    options = embed_option_names() if first == "embed" else chat_option_names()
-    return [*(_WORDS[magic] if len(words) == 2 else ()), *options]
+def _rest(context: CompletionContext) -> str:
+    return context.line_with_cursor[context.cursor_position :]
 
 
-def _line_words(first: str) -> Iterable[str]:
-    """What may follow `%glm WORD`."""
-    from glm_magic.jupyter.options import line_option_names
-
-    return _setting_names() if first == "config" else line_option_names(first)
+def _is_raw(line: str) -> bool:
+    return "--raw" in line.split()
 
 
-def _setting_names() -> list[str]:
-    return [f"{name}=" for name in GlmMagic.setting_names()]
+class _Nothing(list[SimpleCompletion]):
+    """No completions, which IPython takes for some: of an empty result it heeds no `suppress`.
+
+    https://github.com/ipython/ipython/blob/9.18.1/IPython/core/completer.py (`should_suppress`)
+    """
+
+    def __len__(self) -> int:
+        return 1
 
 
-def _endpoint_names() -> tuple[str, ...]:
-    from glm_magic.api.endpoints import NAMES
-
-    return NAMES
+def _ours(context: CompletionContext, found: Candidates) -> SimpleMatcherResult:
+    """The result that keeps all other matchers quiet."""
+    names = found.matching(_LIMIT) if context.text_until_cursor.endswith(found.fragment) else []
+    completions = [SimpleCompletion(text=name, type=found.kind) for name in names]
+    return {
+        "completions": completions or _Nothing(),
+        "matched_fragment": found.fragment if completions else "",
+        "suppress": True,
+        "ordered": True,
+    }
