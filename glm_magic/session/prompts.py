@@ -158,7 +158,8 @@ def _end_of_span(text: str, start: int) -> int:
         elif mark[0] == "}" and text.startswith("}}", mark.start()):
             return mark.start() + 2
     begun = _one_line(text[start : start + 2 * _SHOWN_CHARACTERS], _SHOWN_CHARACTERS)
-    raise SettingsError(f"no `}}}}` outside of quotes closes {begun}; {_WAY_OUT}")
+    which = "`}}` outside of quotes" if "}}" in begun else "`}}`"
+    raise SettingsError(f"no {which} closes {begun}; {_WAY_OUT}")
 
 
 def _parse_expression(inside: str) -> Expression:

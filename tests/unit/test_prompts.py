@@ -146,7 +146,7 @@ def test_nothing_runs_before_all_names_are_known() -> None:
 
 
 def test_an_unclosed_expression_may_be_meant_as_text() -> None:
-    told = "no `}}` closes {{ it's }} so; `--raw` sends it as it is"
+    told = "no `}}` outside of quotes closes {{ it's }} so; `--raw` sends it as it is"
     assert refusal("Say {{ it's }}\n so") == told
 
 
