@@ -20,9 +20,14 @@ def render_settings(rows: Sequence[Setting]) -> str:
 def _row(setting: Setting) -> str:
     return (
         f'<tr><th scope="row">{escape(setting.name)}</th>'
-        f"<td><code>{escape(_value(setting))}</code></td><td>{escape(setting.origin)}</td>"
+        f"<td>{_code(setting)}</td><td>{escape(setting.origin)}</td>"
         f"<td>{escape(setting.help)}</td></tr>"
     )
+
+
+def _code(setting: Setting) -> str:
+    value = escape(_value(setting))
+    return f"<code>{value}</code>" if value else ""
 
 
 def _value(setting: Setting) -> str:
