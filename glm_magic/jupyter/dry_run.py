@@ -29,7 +29,7 @@ def show_request(glm: Glm, exchange: Exchange) -> None:
     endpoint, request = exchange.endpoint, exchange.request
     path = "/async/chat/completions" if exchange.is_task else "/chat/completions"
     page = RequestPage(
-        "the model in this process" if endpoint.is_local else f"{endpoint.base_url}{path}",
+        "" if endpoint.is_local else f"{endpoint.base_url}{path}",
         build_chat(request, speaks_glm=endpoint.speaks_glm),
         _key_origin(session, exchange),
         tuple(_notes(session, exchange)),

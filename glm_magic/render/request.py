@@ -20,7 +20,7 @@ class RequestPage:
     """What is shown of a request.
 
     Attributes:
-        url: where it would go.
+        url: where it would go; "" for the engine in this process.
         key: where the key is from; "" for none. The key itself is no part of this.
         notes: one line each, plain text.
     """
@@ -46,7 +46,7 @@ def render_request_plain(page: RequestPage) -> str:
 
 
 def _title(page: RequestPage) -> str:
-    return f"POST {clean_line(page.url)}"
+    return f"POST {clean_line(page.url)}" if page.url else "To the model in this process"
 
 
 def _json(page: RequestPage) -> str:

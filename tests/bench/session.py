@@ -11,6 +11,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 from glm_server import GlmServer
 from kernels import start_kernel
@@ -60,7 +61,7 @@ def _in_kernel() -> dict[str, list[float]]:
             kernel.run("%load_ext glm_magic")
             kernel.run("%%glm --chat story\nHello")
             return {
-                cell.splitlines()[0]: [_timed(lambda: kernel.run(cell)) for _ in range(_RUNS)]
+                cell.splitlines()[0]: [_timed(partial(kernel.run, cell)) for _ in range(_RUNS)]
                 for cell in cells
             }
 
