@@ -8,7 +8,7 @@ from glm_magic.api.catalog import billed_in
 from glm_magic.errors import SettingsError
 from glm_magic.jupyter.show import show_table
 from glm_magic.render.usage import render_usage, render_usage_plain
-from glm_magic.session.usage import Budget
+from glm_magic.session.ledger import Budget
 
 if TYPE_CHECKING:
     from glm_magic.jupyter.magics import Glm

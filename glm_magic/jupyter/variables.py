@@ -12,7 +12,7 @@ from types import ModuleType
 
 from glm_magic.jupyter.candidates import Candidates
 
-__all__ = ["Variables", "expression_candidates", "open_expression"]
+__all__ = ["Variables", "expression_candidates"]
 
 # Quoted text in one piece, and braces: what `session.prompts` finds the end of `{{ }}` by.
 _MARK = re.compile(r"""(['"])(?:\\.|(?!\1)[^\\])*+(\1?)|[{}]""", re.DOTALL)
@@ -56,26 +56,6 @@ class Variables:
             if name not in vars(builtins)
             and not issubclass(type(self.namespace.get(name)), ModuleType)
         ]
-
-
-def open_expression(text: str) -> str | None:
-    """Return what stands behind a `{{` that nothing closes before the end; None without one."""
-    end: int | None = 0
-    while end is not None and (start := text.find("{{", end)) >= 0:
-        end = _end_of_expression(text, start + 2)
-    return text[start + 2 :] if end is None else None
-
-
-def _end_of_expression(text: str, start: int) -> int | None:
-    depth = 0
-    for mark in _MARK.finditer(text, start):
-        if mark[0] == "{":
-            depth += 1
-        elif mark[0] == "}" and depth:
-            depth -= 1
-        elif mark[0] == "}" and text.startswith("}}", mark.start()):
-            return mark.start() + 2
-    return None
 
 
 def expression_candidates(inside: str, rest: str, variables: Variables) -> Candidates:

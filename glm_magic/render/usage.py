@@ -9,7 +9,8 @@ from glm_magic.render.clean import clean_line
 from glm_magic.render.columns import align
 from glm_magic.render.frame import frame, muted
 from glm_magic.render.markdown import render_line
-from glm_magic.session.usage import Budget, UsageRow, sum_rows
+from glm_magic.session.ledger import Budget
+from glm_magic.session.usage import UsageRow, sum_rows
 
 __all__ = ["budget_line", "render_usage", "render_usage_plain"]
 

@@ -21,7 +21,14 @@ from glm_magic.session.values import to_prompt_text
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["Expression", "Template", "fill_prompt", "parse_prompt", "protect"]
+__all__ = [
+    "Expression",
+    "Template",
+    "fill_prompt",
+    "open_expression",
+    "parse_prompt",
+    "protect",
+]
 
 _SHOWN_CHARACTERS = 60
 _REASON_CHARACTERS = 200
@@ -144,11 +151,23 @@ def _spans(text: str) -> Iterator[tuple[int, int]]:
     """Yield where each `{{ }}` begins and ends, in linear time for any text."""
     end = 0
     while (start := text.find("{{", end)) >= 0:
-        end = _end_of_span(text, start)
+        found = _end_of_span(text, start)
+        if found is None:
+            raise _unclosed(text, start)
+        end = found
         yield start, end
 
 
-def _end_of_span(text: str, start: int) -> int:
+def open_expression(text: str) -> str | None:
+    """Return what stands behind a `{{` that nothing closes before the end; None without one."""
+    end: int | None = 0
+    while end is not None and (start := text.find("{{", end)) >= 0:
+        end = _end_of_span(text, start)
+    return text[start + 2 :] if end is None else None
+
+
+def _end_of_span(text: str, start: int) -> int | None:
+    """Where the `{{` at `start` is closed, whatever quotes and braces stand inside."""
     depth = 0
     for mark in _MARK.finditer(text, start + 2):
         if mark[0] == "{":
@@ -157,9 +176,13 @@ def _end_of_span(text: str, start: int) -> int:
             depth -= 1
         elif mark[0] == "}" and text.startswith("}}", mark.start()):
             return mark.start() + 2
+    return None
+
+
+def _unclosed(text: str, start: int) -> SettingsError:
     begun = _one_line(text[start : start + 2 * _SHOWN_CHARACTERS], _SHOWN_CHARACTERS)
     which = "`}}` outside of quotes" if "}}" in begun else "`}}`"
-    raise SettingsError(f"no {which} closes {begun}; {_WAY_OUT}")
+    return SettingsError(f"no {which} closes {begun}; {_WAY_OUT}")
 
 
 def _parse_expression(inside: str) -> Expression:

@@ -23,12 +23,13 @@ from glm_magic.session.asking import estimate_cost_of
 from glm_magic.session.cache import ReplyCache
 from glm_magic.session.chats import Chats
 from glm_magic.session.exchange import Exchange
+from glm_magic.session.ledger import Ledger, Reservation
 from glm_magic.session.options import EmbedOptions
 from glm_magic.session.secrets import HOW_TO_GET_A_KEY, Key, KeyRing
 from glm_magic.session.settings import GlmMagic, Origin, Setting
 from glm_magic.session.tasks import Tasks
 from glm_magic.session.templates import Templates
-from glm_magic.session.usage import Ledger, Reservation, spend_of, spend_of_embeddings
+from glm_magic.session.usage import spend_of, spend_of_embeddings
 
 # All that a client is made of; another setting makes another client.
 _ClientKey = tuple[Endpoint, Secret | None, Bounds, Tier, int | None, AuthStyle]

@@ -22,8 +22,7 @@ from glm_magic.api import http
 from glm_magic.errors import SettingsError
 from glm_magic.jupyter.commands import COMMANDS
 from glm_magic.jupyter.completion import GlmMatcher
-from glm_magic.jupyter.variables import open_expression
-from glm_magic.session.prompts import protect
+from glm_magic.session.prompts import open_expression, protect
 from glm_magic.session.secrets import KeyRing
 from glm_magic.session.session import LocalEngine, Session
 from glm_magic.session.settings import GlmMagic

@@ -37,6 +37,7 @@ MAY_IMPORT = {
         "session.settings",
         "session.tasks",
         "session.templates",
+        "session.ledger",
         "session.usage",
         "study.embeddings",
     ),

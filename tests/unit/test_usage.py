@@ -12,15 +12,8 @@ from glm_magic.api.reply import Reply, ToolCall
 from glm_magic.api.requests import Message
 from glm_magic.api.tables import Currency
 from glm_magic.errors import SettingsError
-from glm_magic.session.usage import (
-    Budget,
-    Ledger,
-    Spent,
-    UsageRow,
-    spend_of,
-    spend_of_embeddings,
-    sum_rows,
-)
+from glm_magic.session.ledger import Budget, Ledger
+from glm_magic.session.usage import Spent, UsageRow, spend_of, spend_of_embeddings, sum_rows
 
 HOST = "open.bigmodel.cn"
 USAGE = Usage(1_000, 500, 1_500, cached_tokens=0, reasoning_tokens=100)

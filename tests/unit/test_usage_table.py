@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glm_magic.render.usage import render_usage, render_usage_plain
-from glm_magic.session.usage import Budget, UsageRow
+from glm_magic.session.ledger import Budget
+from glm_magic.session.usage import UsageRow
 
 # "span" and "code" keep a typesetter from taking text for a formula.
 TAGS = {"html", "head", "body", "div", "span", "code", "strong"}
