@@ -6,17 +6,30 @@ import math
 import re
 from dataclasses import dataclass
 
-from glm_magic.api.catalog import find_prices, find_search_price
+from glm_magic.api.catalog import billed_in, find_prices, find_search_price
+from glm_magic.api.endpoints import Endpoint
 from glm_magic.api.events import Usage
+from glm_magic.api.requests import ChatRequest, EmbeddingRequest
 from glm_magic.api.tables import Currency, Price
+from glm_magic.api.tokens import estimate_messages, estimate_tokens
 
-__all__ = ["Cost", "estimate_cost", "estimate_request_cost", "estimate_search_cost", "format_money"]
+__all__ = [
+    "TYPICAL_ANSWER_TOKENS",
+    "Cost",
+    "estimate_cost",
+    "estimate_cost_of",
+    "estimate_request_cost",
+    "estimate_search_cost",
+    "format_money",
+]
 
 # Conditions in the price list: "in < 32K, out ≥ 0.2K". The list means thousands of tokens.
 _CONDITION = re.compile(r"\b(in|out) (<|≥|>=) ([0-9]+(?:\.[0-9]+)?)K")
 # What a search finds is put into the prompt: about so many tokens, by a public description of the
 # platform of December 2024.
 _SEARCH_TOKENS = 1000
+# What an answer is taken to have where no limit was asked for, when its cost is estimated.
+TYPICAL_ANSWER_TOKENS = 1000
 _SIGNS: dict[Currency, str] = {"CNY": "¥", "USD": "$"}
 
 
@@ -95,6 +108,23 @@ def estimate_request_cost(
     if cost is None or not search_engine:
         return cost
     return cost.plus(estimate_search_cost(search_engine, currency))
+
+
+def estimate_cost_of(request: ChatRequest | EmbeddingRequest, endpoint: Endpoint) -> Cost | None:
+    """Return what a request will cost, roughly; None where no price is known or nobody is billed.
+
+    The answer counts as long as `max_tokens` lets it be, or as a typical one.
+    """
+    currency = billed_in(endpoint, request.model)
+    if currency is None:
+        return None
+    if isinstance(request, EmbeddingRequest):
+        tokens = sum(map(estimate_tokens, request.texts))
+        return estimate_request_cost(request.model, tokens, 0, currency)
+    answer = request.max_tokens or TYPICAL_ANSWER_TOKENS
+    engine = request.web_search.engine if request.web_search else None
+    prompt = estimate_messages(request.messages)
+    return estimate_request_cost(request.model, prompt, answer, currency, engine)
 
 
 def _holds(price: Price, usage: Usage) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glm_magic.api.catalog import billed_in
+from glm_magic.api.cost import TYPICAL_ANSWER_TOKENS, estimate_cost_of
 from glm_magic.api.requests import ChatRequest, build_chat
 from glm_magic.api.tokens import estimate_messages
 from glm_magic.errors import SettingsError
@@ -12,7 +13,6 @@ from glm_magic.jupyter.show import show_table
 from glm_magic.render.footer import context_words
 from glm_magic.render.request import RequestPage, render_request, render_request_plain
 from glm_magic.render.usage import budget_line
-from glm_magic.session.asking import TYPICAL_ANSWER_TOKENS, estimate_cost_of
 from glm_magic.session.window import window_of
 
 if TYPE_CHECKING:

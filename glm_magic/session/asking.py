@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from glm_magic.api.catalog import billed_in, find_model
-from glm_magic.api.cost import Cost, estimate_request_cost
+from glm_magic.api.catalog import find_model
 from glm_magic.api.endpoints import Endpoint
 from glm_magic.api.ranges import check_ranges
 from glm_magic.api.reply import Context, ReasoningView, Reply
@@ -13,11 +12,10 @@ from glm_magic.api.requests import (
     SEARCH_ENGINE,
     SEARCH_ENGINE_ZAI,
     ChatRequest,
-    EmbeddingRequest,
     Message,
     WebSearch,
 )
-from glm_magic.api.tokens import estimate_messages, estimate_tokens
+from glm_magic.api.tokens import estimate_tokens
 from glm_magic.errors import SettingsError
 from glm_magic.session.chats import Place, TurnKey, messages_of
 from glm_magic.session.exchange import Exchange
@@ -28,10 +26,7 @@ from glm_magic.session.window import fit_turns, window_of
 if TYPE_CHECKING:
     from glm_magic.session.session import Session
 
-__all__ = ["TYPICAL_ANSWER_TOKENS", "build_exchange", "choose", "estimate_cost_of", "place_for"]
-
-# What an answer is taken to have where no limit was asked for, when its cost is estimated.
-TYPICAL_ANSWER_TOKENS = 1000
+__all__ = ["build_exchange", "choose", "place_for"]
 
 
 def place_for(session: Session, options: ChatOptions, key: TurnKey | None) -> Place:
@@ -145,20 +140,3 @@ def _web_search(options: ChatOptions, settings: GlmMagic, endpoint: Endpoint) ->
         settings.search_recency,
         settings.search_domain,
     )
-
-
-def estimate_cost_of(request: ChatRequest | EmbeddingRequest, endpoint: Endpoint) -> Cost | None:
-    """Return what a request will cost, roughly; None where no price is known or nobody is billed.
-
-    The answer counts as long as `max_tokens` lets it be, or as a typical one.
-    """
-    currency = billed_in(endpoint, request.model)
-    if currency is None:
-        return None
-    if isinstance(request, EmbeddingRequest):
-        tokens = sum(map(estimate_tokens, request.texts))
-        return estimate_request_cost(request.model, tokens, 0, currency)
-    answer = request.max_tokens or TYPICAL_ANSWER_TOKENS
-    engine = request.web_search.engine if request.web_search else None
-    prompt = estimate_messages(request.messages)
-    return estimate_request_cost(request.model, prompt, answer, currency, engine)

@@ -9,6 +9,7 @@ from typing import cast
 from glm_magic.api.bounds import BOUND_NAMES, Bounds
 from glm_magic.api.catalog import billed_in
 from glm_magic.api.client import AsyncClient
+from glm_magic.api.cost import estimate_cost_of
 from glm_magic.api.embedding import EmbeddingReply
 from glm_magic.api.endpoints import LOCAL, Endpoint, parse_endpoint
 from glm_magic.api.http import AsyncBaseTransport
@@ -19,7 +20,6 @@ from glm_magic.api.tiers import Limits, Spend, Tier
 from glm_magic.api.token import AuthStyle
 from glm_magic.errors import SettingsError
 from glm_magic.secret import Secret
-from glm_magic.session.asking import estimate_cost_of
 from glm_magic.session.cache import ReplyCache
 from glm_magic.session.chats import Chats
 from glm_magic.session.exchange import Exchange
