@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -69,6 +70,9 @@ class Glm:
             self.shell.configurables.remove(self.settings)
         self.shell.events.unregister("post_run_cell", self._after_cell)
         self.matcher.unregister()
+        # Not imported for that: widgets take longer to load than the rest.
+        if panel := sys.modules.get("glm_magic.jupyter.panel"):
+            panel.close_panel(self)
         self._forget_printers()
         if self._thread is not None and self._session is not None:
             self._thread.close(self._session.aclose)

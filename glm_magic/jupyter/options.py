@@ -26,7 +26,7 @@ _EXAMPLES = (
     "%%glm --format code -x",
 )
 # Where a new group of options begins, at the setting of this name.
-_GROUPS = {
+GROUPS = {
     "endpoint": "the model",
     "web_search": "web search",
     "chat": "chats",
@@ -63,8 +63,8 @@ def chat_parser(settings: GlmMagic | None = None, fill: Fill = str) -> Parser:
 def _add_settings(parser: Parser, settings: GlmMagic, fill: Fill) -> None:
     group: Group = parser
     for name, trait in settings.settings().items():
-        if name in _GROUPS:
-            group = parser.add_argument_group(_GROUPS[name])
+        if name in GROUPS:
+            group = parser.add_argument_group(GROUPS[name])
         if "option" in trait.metadata:
             _add_setting(group, settings, fill, name, trait)
 

@@ -38,6 +38,7 @@ from glm_magic.session.leaks import looks_like_key
 from glm_magic.session.names import NAME_RULE, did_you_mean, is_name
 from glm_magic.session.texts import expected, read_text, unit_of
 
+NO_KEY = "that looks like an API key, which is no setting; use `%glm login`"
 Origin = Literal["default", "environment", "config", "session", "line", "keyring"]
 
 
@@ -282,11 +283,12 @@ class GlmMagic(Configurable):
 
     def _read(self, name: str, text: str) -> Any:
         self.check_name(name)
+        if looks_like_key(text):
+            raise SettingsError(f"{name}: {NO_KEY}")
         try:
             return self.parse(name, text)
         except ValueError as error:
-            shown = "<key>" if looks_like_key(text) else f"{text[:60]}"
-            raise SettingsError(f"{name}={shown} is not allowed: {error}") from error
+            raise SettingsError(f"{name}={text[:60]} is not allowed: {error}") from error
 
     def reset(self, name: str | None = None) -> tuple[str, ...]:
         """Set one setting, or all, to what they were before the session changed them.
@@ -351,5 +353,5 @@ def _keyless(proposal: Mapping[str, Any]) -> str:
     """The text of a setting, unless it looks like a key: settings are shown, and kept in cells."""
     value: str = proposal["value"]
     if looks_like_key(value):
-        raise TraitError("that looks like an API key, which is no setting; use `%glm login`")
+        raise TraitError(NO_KEY)
     return value
