@@ -55,6 +55,11 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
         glm.unregister()
 
 
+def magics_of(shell: InteractiveShell) -> Any:
+    """Return the magics that are loaded in a shell; None if none are."""
+    return _loaded.get(shell)
+
+
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,13 +21,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from glm_magic.api.reply import Reply
 
+# Longer than any message of ours; one that repeats a value may be of any length.
+_LIMIT_CHARACTERS = 500
+
 
 class GlmError(Exception):
     """An expected failure: one line in a notebook, and the cell fails."""
 
     def _render_traceback_(self) -> list[str]:
         """Give IPython the one line to print in place of a traceback."""
-        return [f"glm: {self}"]
+        return [f"glm: {_one_line(str(self))}"]
 
 
 class SettingsError(GlmError):
@@ -103,6 +106,12 @@ class StreamError(GlmError):
 
 class ReplyError(GlmError, ValueError):
     """The reply is not what was asked of it: its text is no JSON, or has no table."""
+
+
+def _one_line(text: str) -> str:
+    """A text that may hold a value of the user's: no ends of lines, controls or direction marks."""
+    line = "".join(letter if letter.isprintable() else " " for letter in " ".join(text.split()))
+    return line if len(line) <= _LIMIT_CHARACTERS else f"{line[: _LIMIT_CHARACTERS - 1]}…"
 
 
 class Stopped(KeyboardInterrupt):

@@ -73,6 +73,11 @@ class Endpoint:
         return self.speaks_glm and self.name in ("bigmodel", "url")
 
     @property
+    def may_bill(self) -> bool:
+        """Whether it may cost something that no price list of ours has: a server elsewhere."""
+        return self.name == "url" and not is_loopback(urlsplit(self.base_url).hostname or "")
+
+    @property
     def has_catalog(self) -> bool:
         """Whether the platform's models are what to expect there."""
         return self.speaks_glm and not self.is_local

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, SupportsIndex
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, SupportsIndex
 
 from glm_magic.api.code import parse_code_blocks, parse_json
 from glm_magic.api.cost import Cost, estimate_cost
@@ -43,7 +43,7 @@ class Context:
         chat: its name; "" for the chat that has none.
         number: which turn of the chat this is, from 1.
         left_out: how many of the oldest turns were left out, since the model's window is full.
-        stale: how many of the turns that were sent answer an older version of their cell.
+        stale: how many turns were not sent because what they were built on has changed since.
     """
 
     chat: str
@@ -122,6 +122,13 @@ class Reply:
 
     def __str__(self) -> str:
         return self.text
+
+    if not TYPE_CHECKING:  # which would take it for any attribute at all
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Tell where the methods of its text are; what it has never comes here."""
+            way = f"; reply.text.{name} is there" if hasattr(str, name) else ""
+            raise AttributeError(f"'Reply' has no '{name}'{way}", name=name, obj=self)
 
     def __repr__(self) -> str:
         start = self.text if len(self.text) <= 60 else f"{self.text[:59]}…"

@@ -35,21 +35,30 @@ def run_cell(glm: Glm, line: str, cell: str) -> Reply | None:
         SettingsError: something is wrong with the line or the cell; nothing was sent.
     """
     words = _split(line)
-    options = parse_chat_options(words, glm.settings, _filler(glm, words))
-    if options is None:
+    as_typed = parse_chat_options(words, glm.settings, fill=None)
+    if as_typed is None:
         return print(general_help())
-    if options.save or options.define:
-        _keep_template(glm, options, words, cell)
+    if as_typed.save or as_typed.define:
+        _keep_template(glm, as_typed, words, cell)
         return None
-    if options.use:
-        session, _ = glm.open()
-        template = session.templates.find(options.use)
-        return _use_template(glm, template, words, cell)
-    return run_prompt(glm, _filler(glm, words)(cell), options)
+    session, _ = glm.open()
+    template = session.templates.find(as_typed.use) if as_typed.use else None
+    words = [*template.words, *words] if template else words
+    fill = _filler(glm, words)
+    options = parse_chat_options(words, glm.settings, fill)
+    assert options is not None
+    if template is None:
+        return run_prompt(glm, fill(cell), options)
+    body, values = fill(cell), glm.shell.user_ns
+    return run_prompt(
+        glm, template.join(body) if options.raw else template.fill(values, body), options
+    )
 
 
 def _split(line: str) -> list[str]:
     """The words of a line; a `{{ }}` is one word or a part of one, whatever is in it."""
+    if "--raw" in line.split():
+        return split_words(line)
     protected, restore = protect(line)
     return [restore(word) for word in split_words(protected)]
 
@@ -69,7 +78,7 @@ def _keep_template(glm: Glm, options: ChatOptions, words: list[str], cell: str) 
     if options.save:
         keep_template(glm, template)
     else:
-        define_function(glm, template)
+        define_function(glm, template, options)
 
 
 def _without(words: list[str], *options: str) -> list[str]:
@@ -84,22 +93,10 @@ def _without(words: list[str], *options: str) -> list[str]:
     return kept
 
 
-def _use_template(glm: Glm, template: PromptTemplate, words: list[str], cell: str) -> Reply | None:
-    both = [*template.words, *words]
-    fill = _filler(glm, both)
-    options = parse_chat_options(both, glm.settings, fill)
-    assert options is not None
-    if fill is str:
-        prompt = "\n\n".join(filter(str.strip, (template.text, cell)))
-    else:
-        prompt = template.fill(glm.shell.user_ns, fill(cell))
-    return run_prompt(glm, prompt, options)
-
-
 def run_prompt(glm: Glm, prompt: str, options: ChatOptions) -> Reply | None:
     """Ask what a prompt asks; None for a dry run, or when the wait for a task was stopped."""
     session, _ = glm.open()
-    place = place_for(session, options, glm.turn_key())
+    place = place_for(session, options, glm.turn_key(is_dry=options.dry_run))
     settings = choose(session, options, place)
     endpoint = glm.endpoint(settings, is_dry=options.dry_run)
     exchange = build_exchange(
@@ -162,9 +159,7 @@ def ask(
                     view = new_view(glm.shell, look_of(exchange), job.stop)
                 follow(job, view)
         except KeyboardInterrupt:
-            raise Stopped(
-                "stopped; the partial answer is in _glm, `%glm continue` goes on"
-            ) from None
+            raise Stopped(_parting(stream.reply)) from None
         finally:
             with uninterrupted():
                 own = _ended(stream)
@@ -174,6 +169,12 @@ def ask(
                 glm.keep(ended)
                 view.finish(ended.reply) if view else show_value(ended.reply)
     return glm.hand_over(ended.reply, out)
+
+
+def _parting(reply: Reply) -> str:
+    if reply.text.strip():
+        return "stopped; the partial answer is in _glm, `%glm continue` goes on"
+    return "stopped before the answer began; `%glm again` sends it again"
 
 
 def look_of(exchange: Exchange, **more: str) -> Look:

@@ -54,14 +54,14 @@ def show_history(glm: Glm, name: str | None) -> None:
 
 
 def _history(session: Session, chat: Chat) -> History:
-    place = Place(chat, None, tuple(chat.turns))
+    place = Place(chat, None, tuple(chat.fresh))
     kept = {"system": place.system, "model": place.model}
     settings = session.settings.over({n: v for n, v in kept.items() if v is not None})
     window = window_of(settings.model)
     taken = estimate_tokens(settings.system)
-    sent = fit_turns(chat.turns, window=window, taken=taken, max_tokens=settings.max_tokens)
-    rows = tuple(_message_rows(chat.turns, len(chat.turns) - len(sent), settings))
-    tokens = sum(row.tokens for row in rows if row.note != "left out")
+    sent = fit_turns(place.before, window=window, taken=taken, max_tokens=settings.max_tokens)
+    rows = tuple(_message_rows(chat.turns, len(place.before) - len(sent), settings))
+    tokens = sum(row.tokens for row in rows if row.is_sent)
     return History(chat.name, settings.model, rows, tokens, window)
 
 
@@ -69,15 +69,17 @@ def _message_rows(turns: list[Turn], left_out: int, settings: GlmMagic) -> Itera
     if settings.system:
         yield MessageRow(None, "system", settings.system, estimate_tokens(settings.system))
     for number, turn in enumerate(turns, 1):
-        note = "left out" if number <= left_out else _note(turn)
-        prompt, answer = turn.prompt, turn.reply.text
-        yield MessageRow(number, "user", prompt, estimate_tokens(prompt), note)
-        yield MessageRow(number, "assistant", answer, estimate_tokens(answer), note)
+        is_sent = number > left_out and not turn.is_stale
+        note = _note(turn, is_left_out=number <= left_out)
+        texts = (("user", turn.prompt), ("assistant", turn.reply.text))
+        for role, text in texts:
+            yield MessageRow(number, role, text, estimate_tokens(text), note, is_sent=is_sent)
 
 
-def _note(turn: Turn) -> str:
+def _note(turn: Turn, *, is_left_out: bool) -> str:
     state = turn.reply.state if turn.reply.state != "complete" else ""
-    return ", ".join(filter(None, ("stale" if turn.is_stale else "", state)))
+    stale = "stale, not sent" if turn.is_stale else ""
+    return ", ".join(filter(None, ("left out" if is_left_out else "", stale, state)))
 
 
 def reset_chat(glm: Glm, name: str | None, *, all: bool) -> None:
@@ -89,6 +91,9 @@ def reset_chat(glm: Glm, name: str | None, *, all: bool) -> None:
         return
     if name is None and session.chats.current is None:
         print("no chat to forget")
+        return
+    if name and name not in session.chats.names():
+        print(session.chats.unknown(name))
         return
     chat = session.chats.find(name)
     session.chats.forget(chat)

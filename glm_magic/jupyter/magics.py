@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import no_var_expand
+from traitlets import TraitError
 
 from glm_magic.errors import GlmError, SettingsError, Stopped
 from glm_magic.jupyter.commands import general_help, help_of, run_line, unknown_word
@@ -14,6 +15,7 @@ from glm_magic.jupyter.completion import GlmMatcher
 from glm_magic.jupyter.keys import refuse_keys
 from glm_magic.jupyter.options import parse_embed_options
 from glm_magic.jupyter.parser import split_words
+from glm_magic.session.leaks import find_keys, redact
 from glm_magic.session.settings import GlmMagic
 
 # Only what `%load_ext` needs is imported above; HTTP, rendering and widgets take longer than
@@ -43,7 +45,7 @@ class Glm:
 
     def __init__(self, shell: InteractiveShell) -> None:
         self.shell: Any = shell  # half of what is used of it has no types, or wrong ones
-        self.settings = GlmMagic(parent=shell)
+        self.settings = _read_settings(shell)
         self.matcher = GlmMatcher(shell, lambda: self._session)
         self._session: Session | None = None
         self._thread: LoopThread | None = None
@@ -51,7 +53,7 @@ class Glm:
         self._said_local = False
         self.last_error: BaseException | None = None
         self._request_id: str | None = None
-        self._turns = 0
+        self._turns = self._keyless = 0
 
     # -- loading ---------------------------------------------------------------------------
 
@@ -100,6 +102,16 @@ class Glm:
             raise
         except KeyboardInterrupt:  # before there was anything to keep
             raise Stopped("stopped; nothing came") from None
+        except GlmError as error:
+            self._redact(error)
+            raise
+
+    def _redact(self, error: GlmError) -> None:
+        """Take keys out of a message: it may repeat a value that a line has named."""
+        known = self._session.keys.known() if self._session else ()
+        if find_keys(str(error), known):
+            error.args = (redact(str(error), known),)
+            error.__cause__ = error.__context__ = None  # which say the same
 
     def _run(self, line: str, cell: str | None) -> Any:
         refuse_keys(line)
@@ -138,18 +150,24 @@ class Glm:
 
         return run_embed(self, cell, options)
 
-    def turn_key(self) -> TurnKey | None:
-        """Return what the next turn belongs to; None where cells have no ids."""
-        parent = self._parent()
-        cell, request = parent.get("metadata", {}).get("cellId"), parent.get("header", {})
-        if not cell:
-            return None
+    def turn_key(self, *, is_dry: bool = False) -> TurnKey:
+        """Return what the next turn belongs to; where cells have no ids, to itself alone.
+
+        Args:
+            is_dry: whether there will be no turn.
+        """
         from glm_magic.session.chats import TurnKey
 
-        if request.get("msg_id") != self._request_id:
-            self._request_id, self._turns = request.get("msg_id"), 0
-        self._turns += 1
-        return TurnKey(str(cell), self._turns - 1)
+        parent = self._parent()
+        cell = parent.get("metadata", {}).get("cellId")
+        request = parent.get("header", {}).get("msg_id")
+        if cell and request != self._request_id:
+            self._request_id, self._turns = request, 0
+        key = TurnKey(str(cell or ""), self._turns if cell else self._keyless)
+        if not is_dry:
+            self._turns += 1
+            self._keyless += 1
+        return key
 
     def _parent(self) -> dict[str, Any]:
         """The front end's request that is being executed."""
@@ -211,6 +229,15 @@ class Glm:
 
 
 Glm.glm.__doc__ = general_help()
+
+
+def _read_settings(shell: InteractiveShell) -> GlmMagic:
+    """The settings with what IPython's configuration has for them, if that is right."""
+    try:
+        return GlmMagic(parent=shell)
+    except TraitError as error:
+        print(f"glm: c.GlmMagic in IPython's configuration is not used: {error}")
+        return GlmMagic()
 
 
 def _local_engine() -> LocalEngine:

@@ -39,12 +39,13 @@ Fill = Callable[[str], str]
 Group = argparse._ActionsContainer  # of parsers and groups; argparse has no public name for it
 
 
-def chat_parser(settings: GlmMagic | None = None, fill: Fill = str) -> Parser:
+def chat_parser(settings: GlmMagic | None = None, fill: Fill | None = str) -> Parser:
     """Return the parser of a `%%glm` line.
 
     Args:
         settings: tells which values are allowed.
-        fill: gives the text of a value with its `{{ }}` filled in.
+        fill: gives the text of a value with its `{{ }}` filled in; None lets a value with `{{ }}`
+            stand as it is.
     """
     parser = Parser(
         "%%glm",
@@ -60,7 +61,7 @@ def chat_parser(settings: GlmMagic | None = None, fill: Fill = str) -> Parser:
     return add_help(parser)
 
 
-def _add_settings(parser: Parser, settings: GlmMagic, fill: Fill) -> None:
+def _add_settings(parser: Parser, settings: GlmMagic, fill: Fill | None) -> None:
     group: Group = parser
     for name, trait in settings.settings().items():
         if name in GROUPS:
@@ -70,7 +71,7 @@ def _add_settings(parser: Parser, settings: GlmMagic, fill: Fill) -> None:
 
 
 def _add_setting(
-    group: Group, settings: GlmMagic, fill: Fill, name: str, trait: TraitType[Any, Any]
+    group: Group, settings: GlmMagic, fill: Fill | None, name: str, trait: TraitType[Any, Any]
 ) -> None:
     """Add the option of one setting; an option that is not given leaves no value behind."""
     flags = (*trait.metadata["option"], f"--{name.replace('_', '-')}")
@@ -79,19 +80,32 @@ def _add_setting(
     if isinstance(trait, Bool):
         more |= {"action": argparse.BooleanOptionalAction}
     elif isinstance(trait, List):
-        more |= {"action": "append", "type": fill, "metavar": "TEXT"}
+        more |= {"action": "append", "type": fill or str, "metavar": "TEXT"}
     elif isinstance(trait, Enum):
         values = [value for value in trait.values or () if value is not None]
-        more |= {"choices": values, "type": fill}
+        more |= {"choices": _Choices(values, is_lazy=fill is None), "type": fill or str}
     else:
         more |= {"type": _reader(settings, fill, name), "metavar": _metavar(name, trait)}
     group.add_argument(*flags, help=f"{words[0].lower()}{words[1:].rstrip('.')}", **more)
 
 
-def _reader(settings: GlmMagic, fill: Fill, name: str) -> Callable[[str], Any]:
+class _Choices(list[str]):
+    """The values of an option; what is still to be filled in may become any of them."""
+
+    def __init__(self, values: list[str], *, is_lazy: bool) -> None:
+        super().__init__(values)
+        self._is_lazy = is_lazy
+
+    def __contains__(self, value: object) -> bool:
+        return super().__contains__(value) or (self._is_lazy and "{{" in str(value))
+
+
+def _reader(settings: GlmMagic, fill: Fill | None, name: str) -> Callable[[str], Any]:
     def read(text: str) -> Any:
+        if fill is None and "{{" in text:
+            return text
         try:
-            return settings.parse(name, fill(text))
+            return settings.parse(name, fill(text) if fill else text)
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from error
 
@@ -102,7 +116,7 @@ def _metavar(name: str, trait: TraitType[Any, Any]) -> str:
     return _METAVARS.get(name, "TEXT" if isinstance(trait.default_value, str) else "N")
 
 
-def _add_asking(group: Group, fill: Fill) -> None:
+def _add_asking(group: Group, fill: Fill | None) -> None:
     add = group.add_argument
     add(
         "-c",
@@ -113,7 +127,7 @@ def _add_asking(group: Group, fill: Fill) -> None:
     )
     add(
         "--search-query",
-        type=fill,
+        type=fill or str,
         metavar="TEXT",
         help="search for this (implies --web-search)",
     )
@@ -171,9 +185,12 @@ def embed_parser() -> Parser:
 
 
 def parse_chat_options(
-    words: list[str], settings: GlmMagic | None = None, fill: Fill = str
+    words: list[str], settings: GlmMagic | None = None, fill: Fill | None = str
 ) -> ChatOptions | None:
     """Return the options of a `%%glm` line; None when it asks for help.
+
+    Args:
+        settings, fill: as for `chat_parser`.
 
     Raises:
         SettingsError: an option is unknown or its value is wrong.

@@ -20,7 +20,7 @@ from glm_magic.api.tasks import (
     how_to_pick_up,
     wait_for_task,
 )
-from glm_magic.errors import Stopped
+from glm_magic.errors import GlmError, Stopped
 from glm_magic.jupyter.chat import look_of
 from glm_magic.jupyter.runner import follow, uninterrupted
 from glm_magic.jupyter.show import Look, ReplyView, is_terminal, new_view, show_table
@@ -48,17 +48,21 @@ def run_task(glm: Glm, exchange: Exchange, *, out: str | None = None) -> Reply |
     client, total_s = session.client(endpoint, settings), settings.total_timeout_s
 
     async def work(report: Report) -> None:
-        task = await client.submit_task(request)
-        session.tasks.remember(task, exchange)
+        try:
+            task = await client.submit_task(request)
+        except GlmError:  # of a submission that was interrupted nobody knows
+            held.release()
+            raise
+        session.tasks.remember(task, exchange, held)
 
         async def poll(task_id: str) -> Task:
             return await client.task(task_id, request=request)
 
         await wait_for_task(task, poll, report, total_timeout_s=total_s)
 
-    with session.reserve(request, endpoint):
-        wait = _Wait(request.model, endpoint.host, submits=True, exchange=exchange)
-        return _wait(glm, wait, work, out)
+    held = session.reserve(request, endpoint)  # until its reply is known, whoever waits for that
+    wait = _Wait(request.model, endpoint.host, submits=True, exchange=exchange)
+    return _wait(glm, wait, work, out)
 
 
 def show_tasks(glm: Glm, task: str | None) -> Reply | None:
@@ -236,6 +240,9 @@ def _keep(glm: Glm, wait: _Wait) -> None:
     if wait.exchange is None:  # of another session
         glm.shell.push({"_glm": wait.reply}, interactive=False)
         return
-    if is_new:
-        session.note(wait.reply, wait.exchange.request)
-    glm.keep(replace(wait.exchange, reply=wait.reply))
+    # One that is looked at again is in its chat already, or was replaced there since.
+    place = wait.exchange.place if is_new else None
+    if is_new and wait.progress:
+        kept = session.tasks.find(wait.progress.task.id)
+        session.note(wait.reply, wait.exchange.request, kept.held if kept else None)
+    glm.keep(replace(wait.exchange, reply=wait.reply, place=place))

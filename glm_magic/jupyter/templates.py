@@ -21,6 +21,7 @@ from glm_magic.session.prompts import fill_prompt
 if TYPE_CHECKING:
     from glm_magic.jupyter.magics import Glm
     from glm_magic.session.exchange import Exchange
+    from glm_magic.session.options import ChatOptions
     from glm_magic.session.templates import PromptTemplate
 
 
@@ -45,8 +46,28 @@ def show_templates(glm: Glm) -> None:
         print("no templates yet in this session; `%%glm --save NAME` keeps the cell as one")
 
 
-def define_function(glm: Glm, template: PromptTemplate) -> None:
-    """Assign a function of a prompt's variables to the name of the template."""
+# How one cell is asked, shown or kept is nothing for a function.
+_NOT_FOR_FUNCTIONS = {
+    "goes_on": "--continue",
+    "task": "--task",
+    "dry_run": "--dry-run",
+    "extract": "--extract",
+    "out": "--out",
+}
+
+
+def define_function(glm: Glm, template: PromptTemplate, options: ChatOptions) -> None:
+    """Assign a function of a prompt's variables to the name of the template.
+
+    Raises:
+        SettingsError: it is empty, or has an option that a function has no use for.
+    """
+    given = [flag for name, flag in _NOT_FOR_FUNCTIONS.items() if getattr(options, name)]
+    given += ["--chat"] if options.settings.get("chat") else []
+    if given:
+        raise SettingsError(
+            f"a function belongs to no chat and shows nothing; leave out {given[0]}"
+        )
     if not template.text.strip():
         raise SettingsError("the cell is empty; write the prompt below the %%glm line")
     function = make_function(glm, template)
@@ -59,11 +80,12 @@ def make_function(glm: Glm, template: PromptTemplate) -> Callable[..., Reply]:
 
     It shows nothing while it works and belongs to no chat. It raises what a cell would.
     """
-    names = template.variables
+    names, shell = template.variables, glm.shell
 
     def ask(**values: Any) -> Reply:
         _check_arguments(template.name, names, values)
-        return ask_quietly(glm, _build(glm, template, values))
+        now = _magics_of(shell)
+        return ask_quietly(now, _build(now, template, values))
 
     ask.__name__ = ask.__qualname__ = template.name
     ask.__doc__ = f"Ask a model and return its Reply.\n\n{template.text}"
@@ -71,6 +93,16 @@ def make_function(glm: Glm, template: PromptTemplate) -> Callable[..., Reply]:
     parameters = [inspect.Parameter(name, kind) for name in names if name.isidentifier()]
     ask.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return ask
+
+
+def _magics_of(shell: Any) -> Glm:
+    """The magics as they are loaded now: the function may be older."""
+    from glm_magic import magics_of
+
+    glm: Glm | None = magics_of(shell)
+    if glm is None:
+        raise SettingsError("glm_magic is not loaded; run `%load_ext glm_magic`")
+    return glm
 
 
 def _check_arguments(name: str, wanted: tuple[str, ...], given: dict[str, Any]) -> None:
@@ -85,7 +117,7 @@ def _check_arguments(name: str, wanted: tuple[str, ...], given: dict[str, Any]) 
 
 def _build(glm: Glm, template: PromptTemplate, values: dict[str, Any]) -> Exchange:
     words = list(template.words)
-    fill = str if "--raw" in words else partial(fill_prompt, namespace=values)
+    fill = str if template.is_raw else partial(fill_prompt, namespace=values)
     options = parse_chat_options(words, glm.settings, fill)
     assert options is not None
     session, _ = glm.open()

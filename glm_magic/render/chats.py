@@ -48,7 +48,8 @@ class MessageRow:
 
     Attributes:
         number: of its turn; None for the system message.
-        note: "stale", "stopped", "left out", ...; "" for nothing.
+        note: "stale, not sent", "stopped", "left out", ...; "" for nothing.
+        is_sent: whether it would be.
     """
 
     number: int | None
@@ -56,6 +57,7 @@ class MessageRow:
     text: str
     tokens: int
     note: str = ""
+    is_sent: bool = True
 
 
 @dataclass(frozen=True, slots=True)

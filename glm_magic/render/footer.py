@@ -50,7 +50,9 @@ def context_notes(context: Context) -> str:
         notes.append(f"the oldest {what} left out")
     if context.stale:
         notes.append(
-            "1 turn is stale" if context.stale == 1 else f"{context.stale} turns are stale"
+            "1 stale turn is not sent"
+            if context.stale == 1
+            else f"{context.stale} stale turns are not sent"
         )
     return " · ".join(notes)
 

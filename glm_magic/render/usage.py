@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from glm_magic.api.cost import Cost, format_money
+from glm_magic.api.endpoints import PLATFORM_HOSTS
 from glm_magic.render.clean import clean_line
 from glm_magic.render.columns import align
 from glm_magic.render.frame import frame, muted
@@ -71,12 +72,19 @@ def _cells(row: UsageRow) -> tuple[str, ...]:
 
 def _cost(row: UsageRow) -> str:
     if row.currency is None:
-        return "not billed by token"
+        return _unbilled(row.host)
     known = Cost(row.known_cost, row.currency, row.read).in_words
     if row.unpriced:
         # Where some of it is known, that much is said.
         return f"{known} + unknown" if row.known_cost else "unknown"
     return known if row.known_cost or row.tokens else "nothing"
+
+
+def _unbilled(host: str) -> str:
+    """What is said of a host that no price list is of: this machine, a plan, a server."""
+    if host == "local":
+        return "nothing"
+    return "not billed by token" if host in PLATFORM_HOSTS else "unknown"
 
 
 def _totals(rows: Sequence[UsageRow]) -> Iterator[UsageRow]:

@@ -19,6 +19,7 @@ from glm_magic.api.tokens import estimate_tokens
 from glm_magic.errors import SettingsError
 from glm_magic.session.chats import Place, TurnKey, messages_of
 from glm_magic.session.exchange import Exchange
+from glm_magic.session.leaks import holds_own_key
 from glm_magic.session.options import ChatOptions
 from glm_magic.session.settings import GlmMagic
 from glm_magic.session.window import fit_turns, window_of
@@ -84,13 +85,35 @@ def build_exchange(
         effort=settings.effort,
     )
     check_ranges(request, endpoint)
+    _check_keys(session, request)
     reply = Reply(
         format=options.format or ("code" if options.extract else "md"),
         context=context,
         shows_reasoning=cast(ReasoningView, settings.reasoning),
         has_footer=settings.footer,
     )
-    return Exchange(request, endpoint, reply, is_task=options.task, place=place, settings=settings)
+    return Exchange(
+        request,
+        endpoint,
+        reply,
+        is_task=options.task,
+        place=place,
+        settings=settings,
+        line=options.settings,
+    )
+
+
+def _check_keys(session: Session, request: ChatRequest) -> None:
+    """Refuse what holds a key of this session: a value of the notebook may be one.
+
+    Turns before the last were looked at when they were new.
+    """
+    known = session.keys.known()
+    query = request.web_search.query if request.web_search else ""
+    new = (*request.messages[:1], *request.messages[-1:])
+    texts = (*(message.content for message in new), query, *request.stop)
+    if any(holds_own_key(text, known) for text in texts):
+        raise SettingsError("the prompt holds this session's API key; nothing was sent")
 
 
 def _build_messages(
@@ -108,7 +131,7 @@ def _build_messages(
         chat=place.chat.name,
         number=place.number,
         left_out=len(place.before) - len(turns),
-        stale=sum(turn.is_stale for turn in turns),
+        stale=place.stale,
     )
     before = messages_of(turns, keep_reasoning=settings.keep_reasoning)
     return (*system, *before, asked), context

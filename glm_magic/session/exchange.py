@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from glm_magic.api.endpoints import Endpoint
 from glm_magic.api.reply import Reply, merge_sources
@@ -30,6 +32,7 @@ class Exchange:
         is_task: whether it was submitted as an asynchronous task.
         place: where in which chat it goes; None where it belongs to no chat.
         settings: those that it was asked with.
+        line: the settings of its own line alone.
     """
 
     request: ChatRequest
@@ -38,6 +41,7 @@ class Exchange:
     is_task: bool = False
     place: Place | None = None
     settings: GlmMagic | None = None
+    line: Mapping[str, Any] = field(default_factory=dict)
 
     def with_reply(self, reply: Reply) -> Exchange:
         """Return the exchange with what came of it, which looks as it was asked to look."""
@@ -58,10 +62,7 @@ class Exchange:
         if self.place is None or reply.state == "withdrawn" or not reply.text.strip():
             return None
         prompt = self.request.messages[-1].content
-        s = self.settings
-        system = s.system if s and s.origin("system") == "line" else None
-        model = s.model if s and s.origin("model") == "line" else None
-        return Turn(self.place.key, prompt, reply, system, model)
+        return Turn(self.place.key, prompt, reply, self.line.get("system"), self.line.get("model"))
 
 
 def build_continuation(exchange: Exchange) -> ChatRequest:

@@ -49,6 +49,11 @@ def find_keys(text: str, known: Iterable[Secret] = ()) -> list[Leak]:
     return _apart(leaks)
 
 
+def holds_own_key(text: str, known: Iterable[Secret]) -> bool:
+    """Return whether a text holds one of the known keys, or a half of one."""
+    return next(_known_keys(text, known), None) is not None
+
+
 def redact(text: str, known: Iterable[Secret] = ()) -> str:
     """Return the text with `<key>` in place of all that looks like a key."""
     pieces, end = [], 0

@@ -7,6 +7,7 @@ What an expression may hold: https://jinja.palletsprojects.com/en/stable/templat
 from __future__ import annotations
 
 import builtins
+import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -65,7 +66,10 @@ class Expression:
             SettingsError: it raised an exception, or its value has no text.
         """
         try:
-            return to_prompt_text(self.evaluate(self._values(namespace)))
+            value = self.evaluate(self._values(namespace))
+            if kind := _senseless(value):
+                raise TypeError(f"it is {kind}, which says nothing to a model")
+            return to_prompt_text(value)
         # The user's own code runs here: whatever it raises is the prompt's failure.
         except Exception as error:
             raise SettingsError(f"{_shown(self.source)} failed: {_reason(error)}") from error
@@ -73,6 +77,20 @@ class Expression:
     def _values(self, namespace: Mapping[str, Any]) -> dict[str, Any]:
         known = (vars(builtins), namespace)
         return {name: names[name] for names in known for name in self.names if name in names}
+
+
+# What has no text of its own, and what it is mostly a slip for.
+_SENSELESS = (
+    (inspect.isroutine, "a function; call it with ()"),
+    (inspect.isclass, "a class"),
+    (inspect.ismodule, "a module"),
+    (inspect.isgenerator, "a generator; make it a list"),
+    (inspect.isawaitable, "not awaited"),
+)
+
+
+def _senseless(value: object) -> str:
+    return next((words for is_one, words in _SENSELESS if is_one(value)), "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,9 +202,14 @@ class Session:
         Raises:
             SettingsError: it would pass the budget; nothing may be sent.
         """
-        currency = billed_in(endpoint, request.model)
+        currency, budget = billed_in(endpoint, request.model), self.settings.budget
+        if currency is None and budget is not None and endpoint.may_bill:
+            raise SettingsError(
+                f"nobody knows what {endpoint.host} costs, so the budget cannot hold; `%glm config "
+                "catalog=FOLDER` with a prices.csv tells it, `budget=None` lifts the budget"
+            )
         estimate = estimate_cost_of(request, endpoint)
-        return self.ledger.reserve(self.settings.budget, estimate, currency, request.model)
+        return self.ledger.reserve(budget, estimate, currency, request.model)
 
     def note(
         self, reply: Reply, request: ChatRequest, reservation: Reservation | None = None
@@ -225,8 +230,12 @@ class Session:
     def keep(self, exchange: Exchange) -> None:
         """Remember an exchange as the last one, in its chat and for the next of its like."""
         self.last = exchange
-        if exchange.place is not None and (turn := exchange.turn):
-            self.chats.put(exchange.place, turn)
+        if exchange.place is not None:
+            if turn := exchange.turn:
+                self.chats.put(exchange.place, turn)
+            else:
+                is_gone = exchange.reply.state in ("withdrawn", "complete")
+                self.chats.miss(exchange.place, is_gone=is_gone)
         self.cache.keep(exchange.request, exchange.endpoint, exchange.reply)
 
     async def aclose(self) -> None:

@@ -167,9 +167,10 @@ class GlmMagic(Configurable):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        loaded: Config = self.config.get("GlmMagic", Config())
+        # A copy: `%config` writes into the one that was loaded.
+        self._loaded: dict[str, Any] = dict(self.config.get("GlmMagic", Config()))
         self._origins: dict[str, Origin] = {
-            name: "config" for name in loaded if name in self.trait_names(config=True)
+            name: "config" for name in self._loaded if name in self.settings()
         }
         self.observe(self._note_change, names=self.setting_names())
 
@@ -189,6 +190,13 @@ class GlmMagic(Configurable):
         if not value:
             raise TraitError("a model has a name")
         return value
+
+    @validate("stop")
+    def _stop_is_text(self, proposal: Mapping[str, Any]) -> list[str]:
+        values: list[str] = proposal["value"]
+        if not all(values):
+            raise TraitError("an empty text stops nothing")
+        return [_keyless({"value": value}) for value in values]
 
     @validate("system", "search_engine", "search_domain")
     def _text_is_no_key(self, proposal: Mapping[str, Any]) -> str:
@@ -280,6 +288,8 @@ class GlmMagic(Configurable):
                 self._origins[name] = origin
             raise SettingsError(f"{name}: {error}; nothing was set") from error
         self._origins |= dict.fromkeys(values, "session")
+        if "catalog" in values:  # its files may be others by now
+            self._use_catalog({"new": self.catalog})
 
     def _read(self, name: str, text: str) -> Any:
         self.check_name(name)
@@ -301,7 +311,7 @@ class GlmMagic(Configurable):
         """
         if name is not None:
             self.check_name(name)
-        loaded: Config = self.config.get("GlmMagic", Config())
+        loaded = self._loaded
         changed = []
         for each, trait in self.settings().items():
             if name not in (None, each) or self.origin(each) != "session":

@@ -10,6 +10,7 @@ from glm_magic.api.endpoints import Endpoint
 from glm_magic.api.failures import format_wait
 from glm_magic.api.tasks import Task
 from glm_magic.session.exchange import Exchange
+from glm_magic.session.ledger import Reservation
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +20,14 @@ class KeptTask:
     Attributes:
         task: as the server last told of it.
         exchange: what it answers.
+        held: what it may cost, until that is known.
         submitted_at_s: by the session's clock.
     """
 
     task: Task
     exchange: Exchange
     submitted_at_s: float
+    held: Reservation | None = None
 
     @property
     def endpoint(self) -> Endpoint:
@@ -54,9 +57,9 @@ class Tasks:
         self._clock = clock
         self._kept: dict[str, KeptTask] = {}
 
-    def remember(self, task: Task, exchange: Exchange) -> None:
+    def remember(self, task: Task, exchange: Exchange, held: Reservation | None = None) -> None:
         """Keep a task that was just submitted."""
-        self._kept[task.id] = KeptTask(task, exchange, self._clock())
+        self._kept[task.id] = KeptTask(task, exchange, self._clock(), held)
 
     def update(self, task: Task) -> bool:
         """Note how a task stands now; return whether a reply of this session is new with that.
@@ -66,6 +69,8 @@ class Tasks:
         if (kept := self._kept.get(task.id)) is None:
             return False
         self._kept[task.id] = replace(kept, task=task)
+        if task.has_ended and task.reply is None and kept.held:
+            kept.held.release()
         return task.reply is not None and kept.task.reply is None
 
     def find(self, task_id: str) -> KeptTask | None:

@@ -32,8 +32,15 @@ class PromptTemplate:
     @property
     def variables(self) -> tuple[str, ...]:
         """The names that its text and its options need, in the order of their first use."""
+        if self.is_raw:
+            return ()
         found = [name for part in (self.text, *self.words) for name in parse_prompt(part).variables]
         return tuple(dict.fromkeys(found))
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether it is sent with its `{{ }}`."""
+        return "--raw" in self.words
 
     def fill(self, namespace: Mapping[str, Any], body: str = "") -> str:
         """Return the prompt.
@@ -47,8 +54,15 @@ class PromptTemplate:
         prompt = parse_prompt(self.text)
         if BODY in prompt.variables:
             return prompt.fill({**namespace, BODY: body})
-        filled = prompt.fill(namespace)
-        return f"{filled.rstrip()}\n\n{body}" if body.strip() else filled
+        return _joined(prompt.fill(namespace), body)
+
+    def join(self, body: str) -> str:
+        """Return the text as it is, and the body below it."""
+        return _joined(self.text, body)
+
+
+def _joined(text: str, body: str) -> str:
+    return f"{text.rstrip()}\n\n{body}" if body.strip() else text
 
 
 class Templates:

@@ -31,7 +31,7 @@ def read_text(trait: TraitType[Any, Any], text: str) -> Any:
         return _read_list(text)
     if isinstance(trait, (Float, Int)):
         return _read_number(trait, text)
-    return text
+    return "" if text == "None" and trait.default_value == "" else text
 
 
 def _means_none(trait: TraitType[Any, Any], text: str) -> bool:

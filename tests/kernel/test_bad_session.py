@@ -95,7 +95,6 @@ LINES = {
         "(see %%glm --help)"
     ),
     "%glm history stroy": "no chat 'stroy' in this session; did you mean 'story'?",
-    "%glm reset nothing": "no chat 'nothing' in this session; `%glm chats` lists them",
     "%glm fork nothing new": "no chat 'nothing' in this session; `%glm chats` lists them",
     "%glm fork story story": "chat 'story' cannot be its own copy; give it a new name",
     "%glm fork a b c": "`%glm fork NAME NEW`: two names and no more",
@@ -143,6 +142,14 @@ def test_a_chat_file_of_another_version_is_refused(ready: Kernel, tmp_path: Path
     path.write_text('{"format": "glm_magic chat", "version": 7, "turns": []}', "utf-8")
     assert fail(ready, f"%glm import {path}") == (
         f"{path} is a chat of version 7; this glm_magic reads version 1"
+    )
+
+
+def test_forgetting_a_chat_that_is_not_there_does_not_halt_run_all(ready: Kernel) -> None:
+    cell = ready.run("%glm reset nothing")
+    assert (cell.status, cell.stdout) == (
+        "ok",
+        "no chat 'nothing' in this session; `%glm chats` lists them\n",
     )
 
 

@@ -163,12 +163,16 @@ def test_a_cell_run_again_replaces_its_turn_and_marks_what_was_built_on_it(
     )
     assert notebook.chat("darker") == DARKER
     history = notebook.kernel.run("%glm history story").output["data"]["text/plain"]
-    assert [line.split()[-1] for line in history.splitlines()[-3:-1]] == ["stale", "stale"]
+    assert [line.split()[-3:] for line in history.splitlines()[-3:-1]] == [
+        ["stale,", "not", "sent"]
+    ] * 2
     cell = notebook.kernel.run("%%glm --chat story\nMore", cell_id="more")
-    assert "chat story, turn 4 · 1 turn is stale" in cell.html
+    assert "chat story, turn 3 · 1 stale turn is not sent" in cell.html
+    assert notebook.contents()[-3:] == ["Go on, slowly", "<Go on, slowly>", "More"]
     notebook.run("long")
-    assert notebook.chat("story").endswith(
-        "| Tell it at length <Tell it at length> | [More <Go on, slowly>]"
+    assert notebook.chat("story") == (
+        "Begin <Begin> | Go on, slowly <Go on, slowly> | More <Go on, slowly> "
+        "| Tell it at length <Tell it at length>"
     )
 
 
@@ -210,7 +214,31 @@ def test_a_cell_that_fails_before_anything_came_keeps_its_turn(notebook: Noteboo
     notebook.server.script = Script(cut_after=0, text=())
     notebook.kernel.run("%glm config max_retries=0")
     assert notebook.kernel.run(notebook.cells["go-on"], cell_id="go-on").status == "error"
+    assert notebook.chat("story") == (
+        "Begin <Begin> | [Go on <Go on>] | [Tell it at length <Tell it at length>]"
+    )
+    for name in ("go-on", "long"):
+        notebook.run(name)
     assert notebook.chat("story") == STORY
+
+
+def test_a_turn_that_the_safety_review_withdraws_is_gone(notebook: Notebook) -> None:
+    notebook.server.script = Script(text=("bad",), finish_reason="sensitive")
+    notebook.kernel.run(notebook.cells["go-on"], cell_id="go-on")
+    assert notebook.chat("story") == ("Begin <Begin> | [Tell it at length <Tell it at length>]")
+
+
+def test_a_cell_added_in_the_middle_is_there_after_run_all(notebook: Notebook) -> None:
+    cells = list(notebook.cells.items())
+    at = list(notebook.cells).index("go-on")
+    notebook.cells = dict([*cells[:at], ("new", "%%glm --chat story\nNew"), *cells[at:]])
+    notebook.run_all()
+    assert notebook.chat("story") == (
+        "Begin <Begin> | New <New> | Go on <Go on> | Tell it at length <Tell it at length>"
+    )
+    assert notebook.chat("darker") == (
+        "Begin <Begin> | New <New> | Go on <Go on> | Make it dark <Make it dark>"
+    )
 
 
 def test_a_restart_forgets_all_and_run_all_brings_it_back(notebook: Notebook) -> None:

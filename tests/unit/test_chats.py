@@ -66,26 +66,51 @@ def test_a_named_chat_is_gone_on_with_from_anywhere(notebook: Notebook) -> None:
 # -- run again -----------------------------------------------------------------------------
 
 
+def story(notebook: Notebook, cells: str = "ABC", version: str = "") -> None:
+    for cell in cells:
+        notebook.run(cell, f"{cell.lower()}{version}", chat="story")
+
+
 def test_a_cell_run_again_replaces_its_turn_and_what_follows_is_stale(notebook: Notebook) -> None:
-    for cell in "ABC":
-        notebook.run(cell, cell.lower(), chat="story")
+    story(notebook)
     assert notebook.run("B", "b2", chat="story") == ["a"]
     assert notebook.shown("story") == "a b2 [c]"
 
 
-def test_a_cell_that_says_the_same_again_makes_nothing_stale(notebook: Notebook) -> None:
-    for cell in "ABC":
-        notebook.run(cell, cell.lower(), chat="story")
-    notebook.run("B", "b", chat="story")
-    assert notebook.shown("story") == "a b c"
-
-
-def test_what_is_built_on_a_stale_turn_is_stale(notebook: Notebook) -> None:
-    for cell in "ABC":
-        notebook.run(cell, cell.lower(), chat="story")
+def test_what_is_stale_is_not_sent_until_its_cell_has_run_again(notebook: Notebook) -> None:
+    story(notebook)
     notebook.run("A", "a2", chat="story")
-    notebook.run("C", "c2", chat="story")
-    assert notebook.shown("story") == "a2 [b] [c2]"
+    assert notebook.run("C", "c2", chat="story") == ["a2"]
+    assert notebook.shown("story") == "a2 c2 [b]"
+    assert notebook.run("D", "d", chat="story") == ["a2", "c2"]
+
+
+def test_a_cell_added_between_two_is_there_after_run_all(notebook: Notebook) -> None:
+    story(notebook)
+    story(notebook, "ANBC", "2")
+    assert notebook.shown("story") == "a2 n2 b2 c2"
+
+
+def test_a_cell_that_moved_is_there_after_run_all(notebook: Notebook) -> None:
+    story(notebook)
+    story(notebook, "ACB", "2")
+    assert notebook.shown("story") == "a2 c2 b2"
+    story(notebook, "ABC", "3")
+    assert notebook.shown("story") == "a3 b3 c3"
+
+
+def test_the_turn_of_a_deleted_cell_is_sent_no_more(notebook: Notebook) -> None:
+    story(notebook)
+    story(notebook, "AC", "2")
+    assert notebook.shown("story") == "a2 c2 [b]"
+    assert notebook.run("D", "d", chat="story") == ["a2", "c2"]
+
+
+def test_only_stale_turns_that_stood_before_it_are_told(notebook: Notebook) -> None:
+    story(notebook)
+    notebook.run("A", "a2", chat="story")
+    places = {cell: notebook.chats.place(TurnKey(cell), name="story") for cell in "BCD"}
+    assert [places[cell].stale for cell in "BCD"] == [0, 1, 2]
 
 
 def run_all(notebook: Notebook, version: str) -> None:
@@ -122,6 +147,59 @@ def test_a_cell_that_goes_on_follows_the_cell_before_it_into_another_chat(
     assert notebook.shown("story") == "a2 b2"
 
 
+def test_a_cell_that_stood_alone_and_goes_on_now_has_the_answer_before_it(
+    notebook: Notebook,
+) -> None:
+    notebook.run("A", "a")
+    notebook.run("B", "b")
+    assert notebook.run("B", "b2", c=True) == ["a"]
+    assert notebook.run("B", "b3", c=True) == ["a"]
+    assert notebook.run("B", "b4") == []
+    assert notebook.run("B", "b5", c=True) == ["a"]
+
+
+def test_an_older_question_of_a_cell_does_not_replace_a_newer_one(notebook: Notebook) -> None:
+    chats, key = notebook.chats, TurnKey("T")
+    first, second = chats.place(key, name="story"), chats.place(key, name="story")
+    chats.put(second, Turn(key, "new", Reply("new")))
+    chats.put(first, Turn(key, "old", Reply("old")))
+    assert notebook.shown("story") == "new"
+
+
+def test_an_answer_that_comes_late_goes_into_the_chat_as_it_is_now(notebook: Notebook) -> None:
+    place = notebook.chats.place(TurnKey("T"), name="story")
+    story(notebook, "AB")
+    notebook.chats.put(place, Turn(TurnKey("T"), "t", Reply("t")))
+    assert notebook.shown("story") == "a b t"
+
+
+@pytest.mark.parametrize("name", ["story", ""])
+def test_a_forgotten_chat_does_not_come_back(notebook: Notebook, name: str) -> None:
+    notebook.run("A", "a", chat=name)
+    place = notebook.chats.place(TurnKey("B"), name=name, goes_on=not name)
+    notebook.chats.forget(notebook.chats.find(name))
+    notebook.chats.put(place, Turn(TurnKey("B"), "b", Reply("b")))
+    assert notebook.shown(name) == "b"
+
+
+def test_a_question_without_an_answer_makes_its_former_turn_stale(notebook: Notebook) -> None:
+    story(notebook)
+    notebook.chats.miss(notebook.chats.place(TurnKey("B"), name="story"), is_gone=False)
+    assert notebook.shown("story") == "a [b] [c]"
+
+
+def test_a_turn_whose_answer_was_withdrawn_is_gone(notebook: Notebook) -> None:
+    story(notebook)
+    notebook.chats.miss(notebook.chats.place(TurnKey("B"), name="story"), is_gone=True)
+    assert notebook.shown("story") == "a [c]"
+
+
+def test_after_a_question_without_an_answer_nothing_is_gone_on_with(notebook: Notebook) -> None:
+    notebook.run("A", "a")
+    notebook.chats.miss(notebook.chats.place(TurnKey("B")), is_gone=True)
+    assert notebook.run("C", "c", c=True) == []
+
+
 def test_a_cell_that_moves_to_another_chat_leaves_the_first_one(notebook: Notebook) -> None:
     for cell in "ABC":
         notebook.run(cell, cell.lower(), chat="story")
@@ -141,8 +219,8 @@ def test_a_cell_with_many_questions_has_many_turns(notebook: Notebook) -> None:
 
 
 def test_without_ids_every_run_is_a_turn(notebook: Notebook) -> None:
-    notebook.run(None, "a")
-    notebook.run(None, "a", c=True)
+    for number in range(2):
+        notebook.run(None, "a", c=number > 0)
     assert notebook.run(None, "a", c=True) == ["a", "a"]
 
 
@@ -159,9 +237,7 @@ def test_a_fork_goes_its_own_way(notebook: Notebook) -> None:
     assert notebook.shown("darker") == "a b c"
 
 
-def test_a_fork_made_again_by_its_cell_copies_the_same_turns_as_they_are_now(
-    notebook: Notebook,
-) -> None:
+def test_a_fork_made_again_by_its_cell_copies_what_a_new_kernel_would(notebook: Notebook) -> None:
     def play(version: str) -> None:
         notebook.run("A", f"a{version}", chat="story")
         notebook.chats.fork(notebook.chats.find("story"), "darker", TurnKey("F"))
@@ -271,8 +347,8 @@ def test_the_window_is_that_of_the_model() -> None:
     assert window_of("somebody/model") is None
 
 
-def test_a_thousand_turns_are_replaced_in_one_place_each() -> None:
+def test_a_thousand_turns_have_a_place_each() -> None:
     keys = [TurnKey(str(n)) for n in range(1000)]
     chat = Chat("long", [Turn(key, "p", Reply("r")) for key in keys])
-    assert [chat.place_of(key) for key in keys] == list(range(1000))
-    assert chat.place_of(TurnKey("new")) == 1000
+    assert [len(chat.before(key)) for key in keys[::100]] == list(range(0, 1000, 100))
+    assert len(chat.before(TurnKey("new"))) == 1000

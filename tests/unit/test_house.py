@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "study": ("errors", "api", "session"),
     "render": (
         "api.code",
+        "api.endpoints",
         "api.reply",
         "api.events",
         "api.catalog",

@@ -101,9 +101,9 @@ def test_a_model_name_with_line_breaks_stays_in_the_line() -> None:
         (Context("story", 3, left_out=1), "chat story, turn 3 · the oldest turn was left out"),
         (
             Context("story", 3, left_out=2, stale=1),
-            "chat story, turn 3 · the oldest 2 turns were left out · 1 turn is stale",
+            "chat story, turn 3 · the oldest 2 turns were left out · 1 stale turn is not sent",
         ),
-        (Context("", 4, stale=2), "turn 4 · 2 turns are stale"),
+        (Context("", 4, stale=2), "turn 4 · 2 stale turns are not sent"),
         (Context("a\n\x1b[31mb", 2), "chat a b, turn 2"),
     ],
 )
@@ -440,7 +440,7 @@ def test_a_reply_that_simply_ended_is_its_text() -> None:
 def test_a_reply_as_text_ends_with_what_of_its_chat_is_amiss() -> None:
     reply = Reply("你好", state="complete", context=Context("story", 5, left_out=2, stale=1))
     assert render_reply_plain(reply) == (
-        "你好\n\n[the oldest 2 turns were left out · 1 turn is stale]"
+        "你好\n\n[the oldest 2 turns were left out · 1 stale turn is not sent]"
     )
     assert render_reply_plain(replace(reply, context=Context("story", 5))) == "你好"
 

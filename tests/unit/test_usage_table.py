@@ -64,7 +64,7 @@ def test_the_table_says_what_each_model_took_and_the_total_of_each_currency() ->
         "glm-4.7|open.bigmodel.cn|3|12,345|1,000|678|90|1|about ¥0.012",
         "glm-4.7-flash|open.bigmodel.cn|1|5|0|6|0|0|free",
         "my-own|api.z.ai|1|5|0|6|0|0|unknown",
-        "tiny.gguf|local|2|10|0|20|0|0|not billed by token",
+        "tiny.gguf|local|2|10|0|20|0|0|nothing",
         "Total in CNY||4|12,350|1,000|684|90|1|about ¥0.012",
         "Total in USD||1|5|0|6|0|0|unknown",
     ]
@@ -74,13 +74,13 @@ def test_text_has_the_same_in_columns_and_notes_below() -> None:
     assert render_usage_plain([CHAT, LOCAL], Budget(5, "CNY", 0.012)).splitlines() == [
         "Tokens, searches and cost of this session",
         "Model         Host              Requests  Prompt  Cached  Completion  Reasoning"
-        "  Searches                 Cost",
+        "  Searches          Cost",
         "glm-4.7       open.bigmodel.cn         3  12,345   1,000         678         90"
-        "         1         about ¥0.012",
+        "         1  about ¥0.012",
         "tiny.gguf     local                    2      10       0          20          0"
-        "         0  not billed by token",
+        "         0       nothing",
         "Total in CNY                           3  12,345   1,000         678         90"
-        "         1         about ¥0.012",
+        "         1  about ¥0.012",
         "¥4.99 of the budget of ¥5.00 is left",
         "1 request ended without the server's counts: its tokens are estimated",
         "prices are those of 2026-08; cost is an estimate, the bill is the platform's",
