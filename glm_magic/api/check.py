@@ -70,6 +70,7 @@ class Finding:
         milliseconds: what the call took; None where there was none of its own.
         requests: how many went out, each try counted.
         tokens: what they cost, as far as the server told.
+        usage: the same in detail; None where nothing was told.
     """
 
     step: Step
@@ -78,6 +79,7 @@ class Finding:
     milliseconds: float | None = None
     requests: int = 0
     tokens: int = 0
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +92,11 @@ class _Outcome(Generic[T]):
     requests: int
     answered: Answered | None
 
-    def finding(self, step: Step, verdict: Verdict, reason: str, tokens: int = 0) -> Finding:
-        return Finding(step, verdict, reason, self.milliseconds, self.requests, tokens)
+    def finding(
+        self, step: Step, verdict: Verdict, reason: str, usage: Usage | None = None
+    ) -> Finding:
+        tokens = _total(usage)
+        return Finding(step, verdict, reason, self.milliseconds, self.requests, tokens, usage)
 
     def failure(self, step: Step) -> Finding:
         return self.finding(step, "fails", str(self.error))
@@ -246,8 +251,7 @@ def _model(outcome: _Outcome[Reply], model: str) -> Finding:
         return outcome.failure("model")
     name = outcome.value.model
     other = f" as {name}" if name and name.lower() != model.lower() else ""
-    tokens = _total(outcome.value.usage)
-    return outcome.finding("model", "works", f"{model} answers{other}", tokens)
+    return outcome.finding("model", "works", f"{model} answers{other}", outcome.value.usage)
 
 
 async def _streaming(caller: _Caller, answered: _Outcome[Reply], model: str) -> Finding:
@@ -261,7 +265,7 @@ async def _streaming(caller: _Caller, answered: _Outcome[Reply], model: str) -> 
         return outcome.finding("streaming", "fails", "the stream ended without an event")
     count = f"{len(times_s)} {'event' if len(times_s) == 1 else 'events'}"
     reason = f"the first event came after {times_s[0] * 1000:.0f} ms, {count} in all"
-    return outcome.finding("streaming", "works", reason, _total(reply.usage))
+    return outcome.finding("streaming", "works", reason, reply.usage)
 
 
 def _is_hopeless(answered: _Outcome[Reply]) -> bool:
@@ -290,7 +294,7 @@ def _embeddings(outcome: _Outcome[EmbeddingReply], model: str) -> Finding:
     if outcome.value is not None:
         _, width = outcome.value.vectors.shape
         reason = f"{model} gives {width} dimensions"
-        return outcome.finding("embeddings", "works", reason, _total(outcome.value.usage))
+        return outcome.finding("embeddings", "works", reason, outcome.value.usage)
     refusal = outcome.refusal
     if refusal is not None and refusal.status in NO_SUCH_ADDRESS:
         reason = f"the endpoint has none (HTTP {refusal.status})"

@@ -43,7 +43,9 @@ def check_endpoint(glm: Glm) -> None:
 
     async def work(put: Put) -> None:
         try:
-            await pump(check(client, plan), put)
+            await pump(
+                check(client, plan), lambda finding: put(_noted(session, plan, finding, endpoint))
+            )
         finally:
             if plan.no_key:  # a client of this check alone
                 await client.aclose()
@@ -51,6 +53,14 @@ def check_endpoint(glm: Glm) -> None:
     title = f"{endpoint.host} · {plan.model} · {plan.embedding_model}"
     view = _new_view(glm, CheckTable(title))
     _follow(Job(thread, work), view)
+
+
+def _noted(session: Session, plan: Plan, finding: Finding, endpoint: Endpoint) -> Finding:
+    """The finding, once what it took stands in the ledger."""
+    model = plan.embedding_model if finding.step == "embeddings" else plan.model
+    if finding.usage:
+        session.note_usage(finding.usage, model, endpoint)
+    return finding
 
 
 def _plan(session: Session, endpoint: Endpoint) -> tuple[AsyncClient, Plan]:

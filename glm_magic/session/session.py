@@ -12,6 +12,7 @@ from glm_magic.api.client import AsyncClient
 from glm_magic.api.cost import estimate_cost_of
 from glm_magic.api.embedding import EmbeddingReply
 from glm_magic.api.endpoints import LOCAL, Endpoint, parse_endpoint
+from glm_magic.api.events import Usage
 from glm_magic.api.http import AsyncBaseTransport
 from glm_magic.api.limiter import Places
 from glm_magic.api.reply import Reply
@@ -29,7 +30,7 @@ from glm_magic.session.secrets import HOW_TO_GET_A_KEY, Key, KeyRing
 from glm_magic.session.settings import GlmMagic, Origin, Setting
 from glm_magic.session.tasks import Tasks
 from glm_magic.session.templates import Templates
-from glm_magic.session.usage import spend_of, spend_of_embeddings
+from glm_magic.session.usage import spend_of, spend_of_embeddings, spend_of_usage
 
 # All that a client is made of; another setting makes another client.
 _ClientKey = tuple[Endpoint, Secret | None, Bounds, Tier, int | None, AuthStyle]
@@ -226,6 +227,11 @@ class Session:
         model, usage, texts = request.model, reply.usage, request.texts
         currency = billed_in(endpoint, model)
         self.ledger.add(spend_of_embeddings(model, endpoint.host, usage, currency, texts=texts))
+
+    def note_usage(self, usage: Usage, model: str, endpoint: Endpoint) -> None:
+        """Put the counts of a request of another kind into the ledger."""
+        currency = billed_in(endpoint, model)
+        self.ledger.add(spend_of_usage(model, endpoint.host, usage, currency))
 
     def keep(self, exchange: Exchange) -> None:
         """Remember an exchange as the last one, in its chat and for the next of its like."""

@@ -13,7 +13,15 @@ from glm_magic.api.requests import Message
 from glm_magic.api.tables import Currency
 from glm_magic.api.tokens import estimate_messages, estimate_tokens
 
-__all__ = ["Spent", "UsageRow", "row_of", "spend_of", "spend_of_embeddings", "sum_rows"]
+__all__ = [
+    "Spent",
+    "UsageRow",
+    "row_of",
+    "spend_of",
+    "spend_of_embeddings",
+    "spend_of_usage",
+    "sum_rows",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +63,7 @@ def spend_of(reply: Reply, *, engine: str | None = None, prompt: Sequence[Messag
     is_estimated = reply.usage is None and not is_nothing
     usage = _estimated(reply, prompt) if is_estimated else reply.usage or Usage()
     model, currency = reply.asked_model or reply.model, reply.billed_in
-    spent = _spent(model, reply.endpoint, usage, currency, is_estimated=is_estimated)
+    spent = spend_of_usage(model, reply.endpoint, usage, currency, is_estimated=is_estimated)
     if is_nothing and currency and spent.cost is None:
         spent = replace(spent, cost=Cost(0.0, currency, ""))
     return _with_search(spent, engine) if engine and reply.found else spent
@@ -74,12 +82,13 @@ def spend_of_embeddings(
     if is_estimated:
         tokens = sum(map(estimate_tokens, texts))
         usage = Usage(tokens, 0, tokens)
-    return _spent(model, host, usage, currency, is_estimated=is_estimated)
+    return spend_of_usage(model, host, usage, currency, is_estimated=is_estimated)
 
 
-def _spent(
-    model: str, host: str, usage: Usage, currency: Currency | None, *, is_estimated: bool
+def spend_of_usage(
+    model: str, host: str, usage: Usage, currency: Currency | None, *, is_estimated: bool = False
 ) -> Spent:
+    """Return what a request took, by its counts alone."""
     cost = estimate_cost(model, usage, currency) if currency else None
     return Spent(model, host, usage, 0, cost, currency, is_estimated)
 

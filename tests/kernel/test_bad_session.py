@@ -210,3 +210,47 @@ def test_an_answer_from_memory_costs_nothing(priced: Kernel, server: GlmServer) 
     assert priced.run("%glm again").status == "ok"
     assert len(server.requests) == 3
     priced.run("%glm config reset catalog")
+
+
+def test_a_check_is_paid_too(priced: Kernel, server: GlmServer) -> None:
+    server.script = Script(
+        usage={"prompt_tokens": 500, "completion_tokens": 0, "total_tokens": 500}
+    )
+    priced.run("%glm check")
+    text = priced.run("%glm usage").output["data"]["text/plain"]
+    (row,) = (line.split() for line in text.splitlines() if line.startswith("mine"))
+    assert (row[2], row[-1]) == ("2", "¥1.00")
+    priced.run("%glm config reset catalog")
+
+
+def test_a_task_whose_wait_was_stopped_still_counts(priced: Kernel, server: GlmServer) -> None:
+    server.script = Script(processing_polls=1000)
+    priced.run("%glm config budget=3")
+    request_id = priced.send("%%glm --task --max-tokens 1000\nHi")
+    cell = priced.read(request_id, lambda cell: cell.shows("polls"))
+    priced.interrupt()
+    priced.wait(request_id, cell)
+    assert fail(priced, "%%glm --max-tokens 1000\nHi").startswith(
+        "the budget of ¥3.00 would be passed: ¥0.00 spent, ¥2.01 in flight"
+    )
+    priced.run("%glm config reset catalog")
+
+
+def test_a_budget_is_not_trusted_where_nobody_knows_the_price(
+    ready: Kernel, server: GlmServer
+) -> None:
+    ready.run("%glm config budget=1 endpoint=https://llm.example.org/v1")
+    assert fail(ready, "%%glm\nHi") == (
+        "nobody knows what llm.example.org costs, so the budget cannot hold; `%glm config "
+        "catalog=FOLDER` with a prices.csv tells it, `budget=None` lifts the budget"
+    )
+
+
+def test_prices_that_have_changed_are_read_again(
+    priced: Kernel, server: GlmServer, tmp_path: Path
+) -> None:
+    (tmp_path / "prices.csv").write_text(PRICES.replace("2000", "4000"), "utf-8")
+    priced.run(f"%glm config catalog={tmp_path}")
+    text = priced.run("%%glm --dry-run --max-tokens 1000\nHi").output["data"]["text/plain"]
+    assert "cost about ¥4.01 with the answer at most 1,000 tokens (prices of 2026-11)" in text
+    priced.run("%glm config reset catalog")

@@ -134,3 +134,14 @@ def test_help_is_shown_and_nothing_is_sent(kernel: Kernel, server: GlmServer, co
     assert "%%glm embed" in shown
     assert "%glm config [NAME=VALUE" in shown
     assert server.requests == []
+
+
+def test_a_wrong_value_in_the_configuration_is_one_line_and_the_magics_are_there(
+    bare: Kernel,
+) -> None:
+    bare.run("c = get_ipython().config\nc.GlmMagic.temperature = 9.0")
+    cell = bare.run("%load_ext glm_magic")
+    assert cell.status == "ok"
+    assert cell.stdout.startswith("glm: c.GlmMagic in IPython's configuration is not used: ")
+    assert cell.stdout.count("\n") == 1
+    assert bare.run("%glm config temperature=0.5").status == "ok"

@@ -310,3 +310,12 @@ def test_numbers_have_units() -> None:
         "retry_base_s": "s",
         "max_event_bytes": "bytes",
     }
+
+
+def test_what_percent_config_has_set_is_taken_back() -> None:
+    config = Config({"GlmMagic": {"top_p": 0.9}})
+    settings = GlmMagic(config=config)
+    config.GlmMagic.temperature = 0.7  # as `%config GlmMagic.temperature = 0.7` does
+    settings.temperature = 0.7
+    assert settings.reset() == ("temperature",)
+    assert (settings.temperature, settings.origin("temperature")) == (None, "default")
