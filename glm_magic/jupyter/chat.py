@@ -13,7 +13,7 @@ from glm_magic.jupyter.commands import general_help
 from glm_magic.jupyter.options import Fill, parse_chat_options
 from glm_magic.jupyter.parser import split_words
 from glm_magic.jupyter.runner import follow, uninterrupted
-from glm_magic.jupyter.show import Look, ReplyView, new_view, show_value
+from glm_magic.jupyter.views.show import Look, ReplyView, new_view, show_value
 from glm_magic.render.clean import clean_text
 from glm_magic.render.footer import context_words, ending_line
 from glm_magic.session.asking import build_exchange, choose, place_for
@@ -71,7 +71,7 @@ def _filler(glm: Glm, words: list[str]) -> Fill:
 def _keep_template(glm: Glm, options: ChatOptions, words: list[str], cell: str) -> None:
     if options.use or (options.save and options.define):
         raise SettingsError("one of --save, --use and --def at a time")
-    from glm_magic.jupyter.templates import define_function, keep_template
+    from glm_magic.jupyter.lines.templates import define_function, keep_template
 
     name = options.save or options.define or ""
     template = PromptTemplate(name, cell, tuple(_without(words, "--save", "--def")))
@@ -122,7 +122,7 @@ def ask_in_its_way(glm: Glm, exchange: Exchange, *, out: str | None = None) -> R
             return _show_cached(glm, exchange.with_reply(cached), out)
     if not exchange.is_task:
         return ask(glm, exchange, out=out)
-    from glm_magic.jupyter.tasks import run_task
+    from glm_magic.jupyter.lines.tasks import run_task
 
     return run_task(glm, exchange, out=out)
 

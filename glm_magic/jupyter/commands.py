@@ -237,7 +237,7 @@ def run_line(glm: Any, line: str) -> Any:
 
 
 def _function(module: str, name: str) -> Callable[..., Any]:
-    function: Callable[..., Any] = getattr(import_module(f"glm_magic.jupyter.{module}"), name)
+    function: Callable[..., Any] = getattr(import_module(f"glm_magic.jupyter.lines.{module}"), name)
     return function
 
 

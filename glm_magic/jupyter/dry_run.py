@@ -9,7 +9,7 @@ from glm_magic.api.cost import TYPICAL_ANSWER_TOKENS, estimate_cost_of
 from glm_magic.api.requests import ChatRequest, build_chat
 from glm_magic.api.tokens import estimate_messages
 from glm_magic.errors import SettingsError
-from glm_magic.jupyter.show import show_table
+from glm_magic.jupyter.views.show import show_table
 from glm_magic.render.footer import context_words
 from glm_magic.render.request import RequestPage, render_request, render_request_plain
 from glm_magic.render.usage import budget_line

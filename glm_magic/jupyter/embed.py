@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from glm_magic.api.loop import Job
 from glm_magic.errors import SettingsError
 from glm_magic.jupyter.runner import wait_for
-from glm_magic.jupyter.show import show_value
+from glm_magic.jupyter.views.show import show_value
 from glm_magic.study.embeddings import build_embeddings
 
 if TYPE_CHECKING:

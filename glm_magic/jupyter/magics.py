@@ -11,8 +11,8 @@ from traitlets import TraitError
 
 from glm_magic.errors import GlmError, SettingsError, Stopped
 from glm_magic.jupyter.commands import general_help, help_of, run_line, unknown_word
-from glm_magic.jupyter.completion import GlmMatcher
-from glm_magic.jupyter.keys import refuse_keys
+from glm_magic.jupyter.completion.matcher import GlmMatcher
+from glm_magic.jupyter.lines.keys import refuse_keys
 from glm_magic.jupyter.options import parse_embed_options
 from glm_magic.jupyter.parser import split_words
 from glm_magic.session.leaks import find_keys, redact
@@ -73,7 +73,7 @@ class Glm:
         self.shell.events.unregister("post_run_cell", self._after_cell)
         self.matcher.unregister()
         # Not imported for that: widgets take longer to load than the rest.
-        if panel := sys.modules.get("glm_magic.jupyter.panel"):
+        if panel := sys.modules.get("glm_magic.jupyter.views.panel"):
             panel.close_panel(self)
         self._forget_printers()
         if self._thread is not None and self._session is not None:
@@ -213,7 +213,7 @@ class Glm:
         return self.shell.display_formatter.ipython_display_formatter
 
     def _print(self, value: Any) -> None:
-        from glm_magic.jupyter.show import show_value
+        from glm_magic.jupyter.views.show import show_value
 
         if value is self._just_shown:
             self._just_shown = None

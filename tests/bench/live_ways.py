@@ -20,9 +20,9 @@ from bench.live_document import Answer, build_answer
 from glm_magic.api.events import TextDelta, Usage
 from glm_magic.api.loop import Job, LoopThread, Put
 from glm_magic.api.reply import Reply
-from glm_magic.jupyter.live import LiveView
 from glm_magic.jupyter.runner import FRAME_S, follow
-from glm_magic.jupyter.show import reply_bundle, reply_metadata
+from glm_magic.jupyter.views.bundles import reply_bundle, reply_metadata
+from glm_magic.jupyter.views.live import LiveView
 from glm_magic.render.frame import frame
 from glm_magic.render.markdown import render_markdown
 

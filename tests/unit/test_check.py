@@ -19,7 +19,7 @@ from glm_magic.api.check import STEPS, Finding, Plan, check, clock_ahead_s
 from glm_magic.api.client import AsyncClient
 from glm_magic.api.connection import Answered
 from glm_magic.api.endpoints import parse_endpoint
-from glm_magic.jupyter.check import LinesView
+from glm_magic.jupyter.lines.check import LinesView
 from glm_magic.render.check import CheckTable, render_check, render_check_plain
 from glm_magic.secret import Secret
 

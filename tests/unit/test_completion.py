@@ -21,7 +21,7 @@ from traitlets.config import Config
 from glm_magic.api import http
 from glm_magic.errors import SettingsError
 from glm_magic.jupyter.commands import COMMANDS
-from glm_magic.jupyter.completion import GlmMatcher
+from glm_magic.jupyter.completion.matcher import GlmMatcher
 from glm_magic.session.prompts import open_expression, protect
 from glm_magic.session.secrets import KeyRing
 from glm_magic.session.session import LocalEngine, Session
@@ -495,7 +495,7 @@ def test_completing_imports_nothing_heavy() -> None:
         "from types import SimpleNamespace\n"
         "from IPython.core.completer import CompletionContext\n"
         "before = set(sys.modules)\n"
-        "from glm_magic.jupyter.completion import GlmMatcher\n"
+        "from glm_magic.jupyter.completion.matcher import GlmMatcher\n"
         "shell = SimpleNamespace(user_ns={'x': {}}, user_ns_hidden={})\n"
         "for text in ('%%glm -m ', '%glm ', '%glm history ', '%%glm\\n{{ x.', '%%glm\\n{{ x[\"'):\n"
         "    *above, line = text.split('\\n')\n"

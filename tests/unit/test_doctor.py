@@ -13,7 +13,7 @@ from keyrings.alt.file import PlaintextKeyring
 from glm_magic.api import http
 from glm_magic.api.endpoints import parse_endpoint
 from glm_magic.errors import SettingsError
-from glm_magic.jupyter.keys import examination_of, log_in, log_out, refuse_keys
+from glm_magic.jupyter.lines.keys import examination_of, log_in, log_out, refuse_keys
 from glm_magic.jupyter.magics import Glm
 from glm_magic.render.doctor import render_doctor, render_doctor_plain
 from glm_magic.secret import Secret

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from glm_magic.api.events import Event, ReasoningDelta, Source, TextDelta, Usage
 from glm_magic.api.reply import Context, ReasoningView, Reply, State
-from glm_magic.jupyter.live import LiveView
-from glm_magic.jupyter.show import Look, reply_metadata
-from glm_magic.jupyter.terminal import TerminalView
+from glm_magic.jupyter.views.bundles import reply_metadata
+from glm_magic.jupyter.views.live import LiveView
+from glm_magic.jupyter.views.show import Look
+from glm_magic.jupyter.views.terminal import TerminalView
 from glm_magic.render.footer import context_words, ending_line, footer_line, header_line
 from glm_magic.render.reply import render_reasoning, render_reply, render_reply_plain
 from glm_magic.render.settings import render_settings, render_settings_plain

@@ -14,7 +14,7 @@ from glm_magic.api.endpoints import Endpoint
 from glm_magic.api.loop import Job, Put, pump
 from glm_magic.errors import SettingsError, Stopped
 from glm_magic.jupyter.runner import View, follow
-from glm_magic.jupyter.show import is_terminal
+from glm_magic.jupyter.views.show import is_terminal
 from glm_magic.render.check import (
     CheckTable,
     ending_line,

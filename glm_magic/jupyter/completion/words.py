@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from glm_magic.jupyter.candidates import (
+from glm_magic.jupyter.commands import CELL_WORDS, COMMANDS, parser_of
+from glm_magic.jupyter.completion.candidates import (
     SITES,
     Candidates,
     Known,
@@ -17,7 +18,6 @@ from glm_magic.jupyter.candidates import (
     setting_values,
     values_of,
 )
-from glm_magic.jupyter.commands import CELL_WORDS, COMMANDS, parser_of
 from glm_magic.jupyter.options import chat_parser, embed_parser
 from glm_magic.jupyter.parser import Parser
 from glm_magic.session.prompts import protect

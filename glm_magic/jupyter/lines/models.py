@@ -18,7 +18,7 @@ from glm_magic.api.loop import Job
 from glm_magic.api.tables import Model
 from glm_magic.errors import ApiError, GlmError, SettingsError
 from glm_magic.jupyter.runner import wait_for
-from glm_magic.jupyter.show import show_table
+from glm_magic.jupyter.views.show import show_table
 from glm_magic.render.clean import clean_line
 from glm_magic.render.models import ModelTable, render_models, render_models_plain
 

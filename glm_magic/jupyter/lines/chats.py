@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from glm_magic.api.tokens import estimate_tokens
 from glm_magic.errors import SettingsError
-from glm_magic.jupyter.show import show_table
+from glm_magic.jupyter.views.show import show_table
 from glm_magic.render.chats import (
     ChatRow,
     History,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -11,18 +11,12 @@ from IPython.display import display
 
 from glm_magic.api.reply import Format, ReasoningView, Reply
 from glm_magic.jupyter.runner import View
-from glm_magic.local.weights import describe
-from glm_magic.render.clean import clean_line
-from glm_magic.render.frame import frame, muted
-from glm_magic.render.markdown import render_line
-from glm_magic.render.reply import render_reply, render_reply_plain
+from glm_magic.jupyter.views.bundles import line_bundle, model_note, reply_bundle, reply_metadata
 from glm_magic.render.settings import render_settings, render_settings_plain
 from glm_magic.session.settings import Setting
 
 if TYPE_CHECKING:
     from glm_magic.study.embeddings import Embeddings
-
-Bundle = dict[str, str]
 
 
 class ReplyView(View, Protocol):
@@ -85,13 +79,13 @@ class Look:
 def new_view(shell: InteractiveShell, look: Look, on_stop: Callable[[], None]) -> ReplyView:
     """Return a view for the front end at hand: widgets, text in a terminal, or the end alone."""
     if is_terminal(shell):
-        from glm_magic.jupyter.terminal import TerminalView
+        from glm_magic.jupyter.views.terminal import TerminalView
 
         is_markdown = look.format == "md"
         return TerminalView(start=look.start, is_markdown=is_markdown, reasoning=look.reasoning)
     if not is_watched(shell):
         return StaticView()
-    from glm_magic.jupyter.live import LiveView
+    from glm_magic.jupyter.views.live import LiveView
 
     return LiveView(
         look.title,
@@ -101,43 +95,6 @@ def new_view(shell: InteractiveShell, look: Look, on_stop: Callable[[], None]) -
         start=look.start,
         reasoning=look.reasoning,
     )
-
-
-def reply_bundle(reply: Reply, answer: str | None = None) -> Bundle:
-    """Return what a saved notebook keeps of a reply.
-
-    Args:
-        answer: the answer as safe HTML, where it is rendered already.
-    """
-    page = render_reply(reply, note=model_note(reply.model, reply.endpoint), answer=answer)
-    return {"text/html": page, "text/plain": render_reply_plain(reply)}
-
-
-def line_bundle(line: str) -> Bundle:
-    """Return one line that stands in the place of a reply."""
-    return {"text/html": frame(muted(render_line(line))), "text/plain": clean_line(line)}
-
-
-def model_note(model: str, host: str) -> str:
-    """Return what a reader should know of a local model, "" for any other."""
-    return describe(model) if host == "local" else ""
-
-
-def reply_metadata(reply: Reply) -> dict[str, Any]:
-    """Return the facts of a reply for the metadata of its output."""
-    facts = {
-        "model": reply.model,
-        "endpoint": reply.endpoint,
-        "usage": asdict(reply.usage) if reply.usage else None,
-        "finish_reason": reply.finish_reason,
-        "request_id": reply.request_id,
-        "seconds": round(reply.seconds, 3),
-    }
-    if reply.asked_model:
-        facts["asked_model"] = reply.asked_model
-    if reply.context and not reply.context.is_single:
-        facts |= {"chat": reply.context.chat, "turn": reply.context.number}
-    return {"glm_magic": facts}
 
 
 class StaticView:

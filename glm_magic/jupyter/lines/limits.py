@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glm_magic.api.tiers import Spend
-from glm_magic.jupyter.show import show_table
+from glm_magic.jupyter.views.show import show_table
 from glm_magic.render.limits import render_limits, render_limits_plain
 
 if TYPE_CHECKING:

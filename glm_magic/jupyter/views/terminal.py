@@ -8,8 +8,8 @@ from typing import TextIO
 
 from glm_magic.api.events import Event, ReasoningDelta, TextDelta, Waiting
 from glm_magic.api.reply import ReasoningView, Reply
-from glm_magic.jupyter.printer import new_printer
-from glm_magic.jupyter.show import model_note
+from glm_magic.jupyter.views.bundles import model_note
+from glm_magic.jupyter.views.printer import new_printer
 from glm_magic.render.clean import clean_line
 from glm_magic.render.footer import ending_line, footer_line, header_line
 from glm_magic.render.sources import render_sources_plain

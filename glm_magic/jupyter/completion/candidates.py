@@ -16,7 +16,7 @@ from glm_magic.session.settings import GlmMagic
 from glm_magic.session.texts import choices_of
 
 if TYPE_CHECKING:
-    from glm_magic.jupyter.variables import Variables
+    from glm_magic.jupyter.completion.variables import Variables
     from glm_magic.session.session import Session
 
 __all__ = [

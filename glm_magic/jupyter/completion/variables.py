@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from types import ModuleType
 
-from glm_magic.jupyter.candidates import Candidates
+from glm_magic.jupyter.completion.candidates import Candidates
 
 __all__ = ["Variables", "expression_candidates"]
 

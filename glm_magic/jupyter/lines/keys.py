@@ -125,7 +125,7 @@ def examine(glm: Glm, file: str | None) -> None:
     Raises:
         SettingsError: as `examination_of`.
     """
-    from glm_magic.jupyter.show import show_table
+    from glm_magic.jupyter.views.show import show_table
     from glm_magic.render.doctor import render_doctor, render_doctor_plain
 
     examination = examination_of(glm, file)

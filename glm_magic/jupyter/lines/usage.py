@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from glm_magic.api.catalog import billed_in
 from glm_magic.errors import SettingsError
-from glm_magic.jupyter.show import show_table
+from glm_magic.jupyter.views.show import show_table
 from glm_magic.render.usage import render_usage, render_usage_plain
 from glm_magic.session.ledger import Budget
 

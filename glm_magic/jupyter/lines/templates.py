@@ -12,7 +12,7 @@ from glm_magic.api.reply import Reply
 from glm_magic.errors import SettingsError
 from glm_magic.jupyter.options import parse_chat_options
 from glm_magic.jupyter.runner import wait_for
-from glm_magic.jupyter.show import show_table
+from glm_magic.jupyter.views.show import show_table
 from glm_magic.render.templates import render_templates, render_templates_plain
 from glm_magic.session.asking import build_exchange
 from glm_magic.session.names import did_you_mean

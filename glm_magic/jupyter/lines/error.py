@@ -20,7 +20,8 @@ from IPython.display import display
 from glm_magic.api.tokens import estimate_messages
 from glm_magic.errors import GlmError, SettingsError, Stopped
 from glm_magic.jupyter.chat import ask, extract
-from glm_magic.jupyter.show import Bundle, is_terminal, is_watched
+from glm_magic.jupyter.views.bundles import Bundle
+from glm_magic.jupyter.views.show import is_terminal, is_watched
 from glm_magic.render.clean import clean_text
 from glm_magic.render.failure import Preview, render_preview, render_preview_plain
 from glm_magic.session.asking import build_exchange

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import ipywidgets
 from traitlets import Bool, Enum, Float, List, TraitType, Unicode
 
-from glm_magic.jupyter.column import Widgets
+from glm_magic.jupyter.views.column import Widgets
 from glm_magic.session.texts import choices_of
 
 __all__ = ["Choices", "Control", "Form", "Take", "text_of"]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import ipywidgets
 
 from glm_magic.api.events import Event, ReasoningDelta, TextDelta, Waiting
-from glm_magic.jupyter.column import Widgets
+from glm_magic.jupyter.views.column import Widgets
 from glm_magic.render.clean import clean_line
 from glm_magic.render.status import render_figures, render_phase
 

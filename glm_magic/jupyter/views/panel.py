@@ -14,12 +14,12 @@ from IPython.display import DisplayHandle, display
 from traitlets import TraitError
 
 from glm_magic.errors import SettingsError
-from glm_magic.jupyter.candidates import Known, setting_values
-from glm_magic.jupyter.column import Widgets
-from glm_magic.jupyter.controls import Choices, Control, Form, Take, text_of
+from glm_magic.jupyter.completion.candidates import Known, setting_values
+from glm_magic.jupyter.completion.variables import Variables
 from glm_magic.jupyter.options import GROUPS
-from glm_magic.jupyter.show import line_bundle
-from glm_magic.jupyter.variables import Variables
+from glm_magic.jupyter.views.bundles import line_bundle
+from glm_magic.jupyter.views.column import Widgets
+from glm_magic.jupyter.views.controls import Choices, Control, Form, Take, text_of
 from glm_magic.render.clean import clean_line
 from glm_magic.render.frame import muted
 from glm_magic.render.markdown import render_line

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glm_magic.errors import SettingsError
-from glm_magic.jupyter.show import is_terminal, is_watched, show_settings
+from glm_magic.jupyter.views.show import is_terminal, is_watched, show_settings
 
 if TYPE_CHECKING:
     from glm_magic.jupyter.magics import Glm
@@ -55,7 +55,7 @@ def _open_panel(glm: Glm) -> None:
             "the form needs a notebook that somebody sees; `%glm config NAME=VALUE` sets the same"
         )
         return _show(glm)
-    from glm_magic.jupyter.panel import open_panel
+    from glm_magic.jupyter.views.panel import open_panel
 
     open_panel(glm)
     return None

@@ -23,7 +23,7 @@ from glm_magic.api.tasks import (
 from glm_magic.errors import GlmError, Stopped
 from glm_magic.jupyter.chat import look_of
 from glm_magic.jupyter.runner import follow, uninterrupted
-from glm_magic.jupyter.show import Look, ReplyView, is_terminal, new_view, show_table
+from glm_magic.jupyter.views.show import Look, ReplyView, is_terminal, new_view, show_table
 from glm_magic.render.tasks import render_tasks, render_tasks_plain
 from glm_magic.session.exchange import Exchange
 

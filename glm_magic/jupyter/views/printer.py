@@ -39,7 +39,7 @@ def new_printer(out: TextIO, *, is_markdown: bool = True) -> Printer:
     shows_styles = is_markdown and out.isatty() and os.environ.get("TERM") != "dumb"
     if not shows_styles or find_spec("rich") is None:
         return _PlainPrinter(out)
-    from glm_magic.jupyter.rich_printer import MarkdownPrinter
+    from glm_magic.jupyter.views.rich_printer import MarkdownPrinter
 
     return MarkdownPrinter(out)
 

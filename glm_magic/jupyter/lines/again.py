@@ -20,7 +20,7 @@ def ask_again(glm: Glm, out: str | None) -> Reply | None:
     fresh = last.with_reply(replace(last.reply, text="", reasoning=""))
     if not last.is_task:
         return ask(glm, fresh, out=out)
-    from glm_magic.jupyter.tasks import run_task
+    from glm_magic.jupyter.lines.tasks import run_task
 
     return run_task(glm, fresh, out=out)
 

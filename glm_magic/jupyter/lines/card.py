@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glm_magic.errors import SettingsError
-from glm_magic.jupyter.show import show_table
+from glm_magic.jupyter.views.show import show_table
 from glm_magic.render.card import Fact, render_card, render_card_plain, usage_words
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from IPython.core.completer import (
 )
 from IPython.core.interactiveshell import InteractiveShell
 
-from glm_magic.jupyter.candidates import Candidates, Known
-from glm_magic.jupyter.variables import Variables, expression_candidates
-from glm_magic.jupyter.words import is_chat_line, line_candidates
+from glm_magic.jupyter.completion.candidates import Candidates, Known
+from glm_magic.jupyter.completion.variables import Variables, expression_candidates
+from glm_magic.jupyter.completion.words import is_chat_line, line_candidates
 from glm_magic.session.prompts import open_expression
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from IPython.display import DisplayHandle, display
 
 from glm_magic.api.events import Event, ReasoningDelta, TextDelta
 from glm_magic.api.reply import ReasoningView, Reply
-from glm_magic.jupyter.column import Column, Widgets
-from glm_magic.jupyter.show import line_bundle, reply_bundle, reply_metadata
-from glm_magic.jupyter.status import Status
+from glm_magic.jupyter.views.bundles import line_bundle, reply_bundle, reply_metadata
+from glm_magic.jupyter.views.column import Column, Widgets
+from glm_magic.jupyter.views.status import Status
 from glm_magic.render.frame import frame
 from glm_magic.render.growth import MarkdownGrowth, PlainGrowth
 from glm_magic.render.markdown import render_prose

@@ -1,0 +1,1 @@
+"""What each `%glm WORD` runs."""

@@ -1,0 +1,1 @@
+"""Values on the screen: live widgets, static outputs, a terminal, a form."""
