@@ -7,15 +7,15 @@ every chat tells which version of which cell it was made of.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from glm_server import GlmServer, Script
-from kernels import Cell, Kernel, start_kernel
+from kernels import Cell, Kernel
 
 LOAD = "%load_ext glm_magic"
+KEY = "import os\nos.environ |= {{'ZAI_BASE_URL': {!r}, 'ZAI_API_KEY': {!r}}}"
 DATA = "import pandas as pd\ndf = pd.DataFrame({'city': ['Bern', 'Rome'], 'people': [134, 2749]})"
 CELLS = {
     "load": LOAD,
@@ -72,6 +72,12 @@ class Notebook:
         marked = [f"[{w}]" if t["is_stale"] else w for t, w in zip(turns, words, strict=True)]
         return " | ".join(marked)
 
+    def restart(self) -> None:
+        """Start the kernel anew, with the same server in its environment."""
+        self.kernel.restart()
+        self.kernel.run(KEY.format(self.server.url, self.server.key))
+        self.kernel.run(LOAD)
+
     @property
     def sent(self) -> dict[str, Any]:
         """The last request."""
@@ -84,13 +90,11 @@ class Notebook:
 
 
 @pytest.fixture
-def notebook(server: GlmServer, tmp_path: Path) -> Iterator[Notebook]:
+def notebook(kernel: Kernel, server: GlmServer, tmp_path: Path) -> Notebook:
     """A notebook that was run from the first cell to the last."""
-    env = {"ZAI_BASE_URL": server.url, "ZAI_API_KEY": server.key}
-    with start_kernel(env) as kernel:
-        notebook = Notebook(kernel, server, tmp_path)
-        notebook.run_all()
-        yield notebook
+    notebook = Notebook(kernel, server, tmp_path)
+    notebook.run_all()
+    return notebook
 
 
 STORY = "Begin <Begin> | Go on <Go on> | Tell it at length <Tell it at length>"
@@ -243,8 +247,7 @@ def test_a_cell_added_in_the_middle_is_there_after_run_all(notebook: Notebook) -
 
 def test_a_restart_forgets_all_and_run_all_brings_it_back(notebook: Notebook) -> None:
     notebook.kernel.run(f"%glm export story {notebook.folder / 'story.json'}")
-    notebook.kernel.restart()
-    notebook.kernel.run(LOAD)
+    notebook.restart()
     assert notebook.kernel.run("%glm history").error_line == (
         "glm: no chat yet in this session; a `%%glm` cell starts one"
     )
@@ -257,8 +260,7 @@ def test_a_restart_forgets_all_and_run_all_brings_it_back(notebook: Notebook) ->
 def test_a_chat_survives_a_restart_as_a_file(notebook: Notebook) -> None:
     path = notebook.folder / "story.json"
     notebook.kernel.run(f"%glm export story {path}")
-    notebook.kernel.restart()
-    notebook.kernel.run(LOAD)
+    notebook.restart()
     cell = notebook.kernel.run(f"%glm import {path}", cell_id="import")
     assert cell.stdout == f"chat 'story' is read from {path}: 3 turns\n"
     assert notebook.chat("story") == STORY

@@ -129,5 +129,5 @@ def test_an_interrupt_ends_the_wait_and_sends_nothing_more(
     kernel.interrupt()
     cell = kernel.wait(request_id, cell)
     assert time.monotonic() - started < 5
-    assert cell.error_line == "glm: stopped; the partial answer is in _glm, `%glm continue` goes on"
+    assert cell.error_line == ("glm: stopped before the answer began; `%glm again` sends it again")
     assert len(server.requests) == 1

@@ -16,6 +16,7 @@ STALLED = Script(text=PIECES, stall_after=5)
 SILENT = Script(headers_delay_s=30.0)
 THINKING = Script(reasoning=PIECES, pace_s=0.02)
 LINE = "glm: stopped; the partial answer is in _glm, `%glm continue` goes on"
+EARLY = "glm: stopped before the answer began; `%glm again` sends it again"
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,7 @@ def test_an_interrupt_before_any_answer_closes_the_connection(
     kernel: Kernel, server: GlmServer
 ) -> None:
     cell = stop(kernel, server, SILENT, is_waiting)
-    assert (cell.status, cell.error_line) == ("error", LINE)
+    assert (cell.status, cell.error_line) == ("error", EARLY)
     assert "[stopped: the answer is not complete]" in cell.html
     assert kernel.value("(_glm.text, _glm.state)") == ("", "stopped")
 
@@ -136,7 +137,7 @@ def test_an_interrupt_before_anything_is_on_screen_leaves_nothing_running(
     kernel.run(INTERRUPT_AT_FIRST_WIDGET)
     cell = kernel.run("%%glm\nTell me a story")
     server.wait_for_disconnect(SOON_S)
-    assert (cell.status, cell.error_line) == ("error", LINE)
+    assert (cell.status, cell.error_line) == ("error", EARLY)
     assert cell.open_comms == set()
     assert "[stopped: the answer is not complete]" in cell.html
     assert kernel.value("_glm.state") == "stopped"

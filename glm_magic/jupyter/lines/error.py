@@ -114,7 +114,11 @@ def _build_exchange(glm: Glm, value: BaseException, word: Word, *, is_dry: bool)
         session.keys.find(endpoint)  # before anybody is asked
     prompt = _build_prompt(glm, session, value, word)
     options = ChatOptions(format="code" if word == "fix" else None)
-    return build_exchange(session, prompt, options, settings=settings, endpoint=endpoint)
+    # By itself, in a chat without a name: `-c` can go on with it.
+    place = session.chats.place(glm.turn_key(is_dry=is_dry))
+    return build_exchange(
+        session, prompt, options, settings=settings, endpoint=endpoint, place=place
+    )
 
 
 def _build_prompt(glm: Glm, session: Session, value: BaseException, word: Word) -> str:
