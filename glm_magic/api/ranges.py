@@ -15,17 +15,12 @@ from glm_magic.api.requests import EFFORTS, ChatRequest, WebSearch
 from glm_magic.api.tables import Model
 from glm_magic.errors import SettingsError
 
-__all__ = ["check_ranges", "efforts_of", "temperature_limit"]
+__all__ = ["check_ranges", "efforts_of"]
 
 _TEMPERATURE_MAX, _TOP_P_MIN = 1.0, 0.01
 # Of the engines that are documented, those that know one site from another.
 _DOMAIN_ENGINES = ("search_std", "search_pro", "search_pro_sogou")
 _ALWAYS_THINKING = re.compile(r"glm-5\.3(-|$)")
-
-
-def temperature_limit(endpoint: Endpoint) -> float:
-    """Return the highest temperature of an endpoint: 1 on the platform, 2 elsewhere."""
-    return _TEMPERATURE_MAX if endpoint.has_catalog else 2.0
 
 
 def efforts_of(model: str) -> tuple[str, ...] | None:

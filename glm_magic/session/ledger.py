@@ -120,20 +120,6 @@ class Ledger:
         with self._lock:
             return list(self._rows.values())
 
-    @property
-    def requests(self) -> int:
-        """How many requests were finished."""
-        return sum(row.requests for row in self.rows())
-
-    @property
-    def tokens(self) -> int:
-        """How many tokens they took, prompts and completions."""
-        return sum(row.tokens for row in self.rows())
-
-    def spent_in(self, currency: Currency) -> float:
-        """Return what the finished requests cost in a currency; without a known price, nothing."""
-        return math.fsum(row.known_cost for row in self.rows() if row.currency == currency)
-
     def budget(self, limit: float | None, currency: Currency | None) -> Budget | None:
         """Return how a budget stands at an endpoint.
 
@@ -143,21 +129,6 @@ class Ledger:
         """
         with self._lock:
             return self._budget(limit, currency)
-
-    def check_budget(
-        self, limit: float | None, estimate: Cost | None, currency: Currency | None, model: str
-    ) -> None:
-        """Refuse a request that would pass the budget, before it is sent.
-
-        Args:
-            limit: as in `budget`.
-            estimate: of this request, in the same currency; None where no price is known.
-
-        Raises:
-            SettingsError: it would, or nobody can tell since the model has no price.
-        """
-        if budget := self.budget(limit, currency):
-            budget.check(estimate, model)
 
     def reserve(
         self, limit: float | None, estimate: Cost | None, currency: Currency | None, model: str
@@ -172,7 +143,8 @@ class Ledger:
                 reservation.settle(spend_of(reply))
 
         Raises:
-            SettingsError: as `check_budget`; nothing is reserved then.
+            SettingsError: it would pass the budget, or nobody can tell since the model has no
+                price; nothing is reserved then.
         """
         reservation = Reservation(self, estimate if currency else None)
         with self._lock:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from glm_magic.api.endpoints import LOCAL, Endpoint, parse_endpoint
-from glm_magic.api.ranges import check_ranges, efforts_of, temperature_limit
+from glm_magic.api.ranges import check_ranges, efforts_of
 from glm_magic.api.requests import ChatRequest, Message, WebSearch
 from glm_magic.errors import SettingsError
 
@@ -97,7 +97,6 @@ def test_other_servers_take_what_they_take(endpoint: Endpoint) -> None:
     check_ranges(replace(ASK, **fields), endpoint)
 
 
-def test_limits_that_a_form_can_show() -> None:
-    assert (temperature_limit(BIGMODEL), temperature_limit(OTHER)) == (1.0, 2.0)
+def test_of_a_model_that_is_not_in_the_table_nothing_is_known() -> None:
     assert efforts_of("glm-4.7") == ()
     assert efforts_of("somebody/model") is None
