@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, SupportsIndex
 
 from glm_magic.api.code import parse_code_blocks, parse_json
-from glm_magic.api.cost import Cost, estimate_cost
+from glm_magic.api.cost import Cost, estimate_cost, estimate_search_cost
 from glm_magic.api.events import Filtered, Source, Usage
 from glm_magic.api.requests import ChatRequest, build_chat
 from glm_magic.api.table import parse_frame
@@ -261,13 +261,22 @@ class Reply:
 
     @property
     def cost(self) -> Cost | None:
-        """What the tokens cost, by the price list; None where no price or count is known.
+        """What tokens and search cost, by the price list; None where no price or count is known.
 
         None too for a reply from this session's memory, which costs nothing.
         """
         if self.usage is None or self.billed_in is None or self.is_cached:
             return None
-        return estimate_cost(self.asked_model or self.model, self.usage, self.billed_in)
+        tokens = estimate_cost(self.asked_model or self.model, self.usage, self.billed_in)
+        return tokens.plus(self.search_cost) if tokens else None
+
+    @property
+    def search_cost(self) -> Cost | None:
+        """What of it the search cost that found its sources; None for none, or an unknown price."""
+        search = self.asked.web_search if self.asked else None
+        if not self.found or search is None or self.billed_in is None:
+            return None
+        return estimate_search_cost(search.engine, self.billed_in)
 
     @property
     def tokens_per_s(self) -> float | None:

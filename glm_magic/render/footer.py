@@ -106,7 +106,8 @@ def _cost(reply: Reply) -> Iterator[str]:
     if reply.cost is None:
         yield "cost unknown"
         return
-    search = " without the search" if reply.found else ""
+    is_partial = reply.found and reply.search_cost is None
+    search = " without the search" if is_partial else ""
     yield f"{reply.cost.in_words}{search} (prices of {reply.cost.read})"
 
 

@@ -21,7 +21,7 @@ def _row(setting: Setting) -> str:
     return (
         f'<tr><th scope="row">{escape(setting.name)}</th>'
         f"<td>{_code(setting)}</td><td>{escape(setting.origin)}</td>"
-        f"<td>{escape(setting.help)}</td></tr>"
+        f"<td>{escape(setting.meaning)}</td></tr>"
     )
 
 
@@ -40,6 +40,6 @@ def render_settings_plain(rows: Sequence[Setting]) -> str:
     names = max(len(row.name) for row in rows)
     values = min(40, max(len(_value(row)) for row in rows))
     return "\n".join(
-        f"{row.name:<{names}}  {_value(row):<{values}}  {row.origin:<11}  {clean_line(row.help)}"
+        f"{row.name:<{names}}  {_value(row):<{values}}  {row.origin:<11}  {clean_line(row.meaning)}"
         for row in rows
     )

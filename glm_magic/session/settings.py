@@ -52,6 +52,12 @@ class Setting:
     help: str
     unit: str = ""
 
+    @property
+    def meaning(self) -> str:
+        """The help, with the unit of its numbers where neither help nor name tells it."""
+        is_told = not self.unit or self.unit in self.help.split() or self.name.endswith("_s")
+        return self.help if is_told else f"{self.help} Unit: {self.unit}."
+
 
 class GlmMagic(Configurable):
     """Settings of the %%glm magics.

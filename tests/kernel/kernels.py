@@ -22,6 +22,8 @@ from jupyter_client.manager import KernelManager
 TIMEOUT_S = 60.0
 
 
+# The secret half of the key of each `GlmServer`.
+CANARY = "test-secret"
 # What a developer's shell may hold and no kernel of a test may see.
 _UNSET = (
     "ZAI_API_KEY",
@@ -241,6 +243,17 @@ class Kernel:
         return ast.literal_eval(cell.stdout)
 
 
+def assert_no_key(log: list[dict[str, Any]]) -> None:
+    """Fail where the loopback server's key came out of a kernel, in whatever message.
+
+    Every kernel of the tests ends here: the key was in its environment, typed at its prompts,
+    and in each of its requests. What a test has typed into a cell is not its doing.
+    """
+    shown = [message["content"] for message in log if message["msg_type"] != "execute_input"]
+    place = (text := json.dumps(shown, default=str)).find(CANARY)
+    assert place < 0, text[max(0, place - 500) : place + 500]
+
+
 @contextmanager
 def start_kernel(env: Mapping[str, str], python: str = sys.executable) -> Iterator[Kernel]:
     """Run a kernel of this very interpreter, with a profile of IPython of its own.
@@ -264,8 +277,10 @@ def start_kernel(env: Mapping[str, str], python: str = sys.executable) -> Iterat
         client.start_channels()
         try:
             client.wait_for_ready(timeout=TIMEOUT_S)
-            yield Kernel(manager, client)
+            kernel = Kernel(manager, client)
+            yield kernel
         finally:
             client.stop_channels()
             manager.shutdown_kernel(now=True)
             manager.cleanup_resources()
+        assert_no_key(kernel.log)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from glm_magic.api.events import Usage
+from glm_magic.api.events import Source, Usage
 from glm_magic.api.reply import Context, Reply
 from glm_magic.api.requests import ChatRequest, Message, WebSearch
 from glm_magic.errors import GlmError, ReplyError
@@ -220,3 +220,36 @@ def test_a_reply_shows_itself_as_html_alone() -> None:
 def test_a_reply_from_memory_costs_nothing() -> None:
     assert REPLY.cost is not None
     assert replace(REPLY, is_cached=True).cost is None
+
+
+# -- what it cost --------------------------------------------------------------------------
+
+SEARCHED = replace(
+    REPLY,
+    billed_in="CNY",
+    endpoint="open.bigmodel.cn",
+    usage=Usage(1000, 100, 1100),
+    found=(Source(1, "t", "", "", "", ""),),
+    asked=replace(ASKED, web_search=WebSearch("search_pro_sogou")),
+)
+
+
+def test_the_cost_has_the_search_whose_price_is_known() -> None:
+    assert SEARCHED.search_cost is not None
+    assert SEARCHED.search_cost.amount == 0.05
+    assert SEARCHED.cost is not None
+    assert SEARCHED.cost.amount == pytest.approx(0.05 + 1000 * 2e-6 + 100 * 8e-6)
+    assert "about ¥0.053 (prices of 2026-0" in render_reply(SEARCHED)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        replace(SEARCHED, found=()),
+        replace(SEARCHED, asked=None),
+        replace(SEARCHED, asked=replace(ASKED, web_search=WebSearch("search_new"))),
+        replace(SEARCHED, billed_in=None),
+    ],
+)
+def test_a_search_that_found_nothing_or_has_no_price_costs_nothing_known(reply: Reply) -> None:
+    assert reply.search_cost is None

@@ -156,10 +156,8 @@ class Panel:
                 self._helps[row.name].value = f'<div style="{_LINES}">{html}</div>'
 
     def _help_of(self, row: Setting) -> str:
-        is_said = not row.unit or row.unit in row.help.split() or row.name.endswith("_s")
-        words = row.help if is_said else f"{row.help} Unit: {row.unit}."
         is_used = row.value == getattr(self._settings, row.name)
-        return words if is_used else f"{words} Now {row.value}."
+        return row.meaning if is_used else f"{row.meaning} Now {row.value}."
 
     # -- from the form to the settings -----------------------------------------------------
 
