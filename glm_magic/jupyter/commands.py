@@ -84,8 +84,11 @@ COMMANDS = {
         "[NAME]",
         "show the messages that a chat would send, with their tokens",
         (_CHAT,),
+        examples=("%glm history", "%glm history story"),
     ),
-    "chats": Command("chats", "show_chats", "", "list the chats of this session"),
+    "chats": Command(
+        "chats", "show_chats", "", "list the chats of this session", examples=("%glm chats",)
+    ),
     "reset": Command(
         "chats",
         "reset_chat",
@@ -122,9 +125,22 @@ COMMANDS = {
             _argument("file", metavar="FILE", help="what `%%glm export` wrote"),
             _argument("name", nargs="?", metavar="NAME", help="call it so"),
         ),
+        examples=("%glm import story.json", "%glm import story.json again"),
     ),
-    "templates": Command("templates", "show_templates", "", "list what `%%glm --save` has kept"),
-    "usage": Command("usage", "show_usage", "", "tokens, searches and cost so far, by model"),
+    "templates": Command(
+        "templates",
+        "show_templates",
+        "",
+        "list what `%%glm --save` has kept",
+        examples=("%glm templates",),
+    ),
+    "usage": Command(
+        "usage",
+        "show_usage",
+        "",
+        "tokens, searches and cost so far, by model",
+        examples=("%glm usage",),
+    ),
     "error": Command(
         "error",
         "explain_error",
@@ -137,8 +153,9 @@ COMMANDS = {
         "error",
         "fix_error",
         "[-y | --dry-run] [-o NAME]",
-        "the same, for the cell mended; it goes into the next cell",
+        "let the model mend the cell of the last exception; it goes into the next cell",
         (_YES, _DRY, _OUT),
+        examples=("%glm fix",),
     ),
     "login": Command(
         "keys",
@@ -157,6 +174,7 @@ COMMANDS = {
         "[ENDPOINT]",
         "forget a typed key, the saved one too",
         (_argument("endpoint", nargs="?", metavar="ENDPOINT", help="the site the key is for"),),
+        examples=("%glm logout", "%glm logout zai"),
     ),
     "doctor": Command(
         "keys",
@@ -164,6 +182,7 @@ COMMANDS = {
         "[FILE]",
         "look through a notebook for text that looks like a key",
         (_argument("file", nargs="?", metavar="FILE", help="a notebook; without it this one"),),
+        examples=("%glm doctor", "%glm doctor lecture.ipynb"),
     ),
     "models": Command(
         "models",
@@ -187,7 +206,11 @@ COMMANDS = {
         ("%glm limits --this-month 20 --last-month 640",),
     ),
     "check": Command(
-        "check", "check_endpoint", "", "whether key, model, streaming and embeddings work"
+        "check",
+        "check_endpoint",
+        "",
+        "whether key, model, streaming and embeddings work",
+        examples=("%glm check",),
     ),
     "task": Command(
         "tasks",
@@ -195,6 +218,7 @@ COMMANDS = {
         "[ID]",
         "the asynchronous tasks of this session, or one of them",
         (_argument("task", nargs="?", metavar="ID", help="wait for this one and show it"),),
+        examples=("%glm task", "%glm task 8353992878127"),
     ),
     "help": Command(
         "help",
@@ -202,6 +226,7 @@ COMMANDS = {
         "[WORD]",
         "this text, or the options of one of these",
         (_argument("word", nargs="?", metavar="WORD", help="one of these, or embed"),),
+        examples=("%glm help", "%glm help config"),
     ),
 }
 

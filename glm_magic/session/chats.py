@@ -230,7 +230,7 @@ class Chats:
     def put(self, place: Place, turn: Turn) -> None:
         """Keep a turn in its place; that chat is the one used last now."""
         chat = self._living(place.chat)
-        if turn.key:
+        if turn.key and turn.key.cell:  # one without a cell is never asked for again by its key
             home = self._home.get(turn.key)
             if home is not None and home is not chat:
                 home.drop(turn.key)
@@ -343,7 +343,7 @@ class Chats:
         """Take over what an older copy was gone on with; it is stale there."""
         rest = [t for t in old.turns if t.key not in old.made_of and t.key not in chat.made_of]
         chat.turns += [replace(turn, is_stale=True) for turn in rest]
-        self._home |= {turn.key: chat for turn in rest if turn.key}
+        self._home |= {turn.key: chat for turn in rest if turn.key and turn.key.cell}
         self._recent = [each for each in self._recent if each is not old]
 
 

@@ -185,6 +185,7 @@ def test_every_word_has_its_help_and_stands_in_the_list(word: str) -> None:
     text = help_of(word)
     assert text.startswith(f"usage: %glm {word}")
     assert f"\n%glm {word} " in general_help()
+    assert f"Examples:\n  %glm {word}" in text
     for name in parser_of(word).known_options():
         assert name in text
     assert max(map(len, text.splitlines())) <= 96
