@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,9 +39,10 @@ def python(python_line: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     if found is None:
         pytest.skip(f"no Python {python_line} on the PATH or among pyenv's")
     folder = tmp_path_factory.mktemp("python")
-    subprocess.run((found, "-m", "venv", "--without-pip", str(folder)), check=True)
+    # With a pip of its own: an older one, such as Debian 12's, does not run on newer Pythons.
+    subprocess.run((found, "-m", "venv", str(folder)), check=True)
     python = folder / "bin" / "python"
-    pip = (sys.executable, "-m", "pip", "--python", str(python), "install")
+    pip = (str(python), "-m", "pip", "install")
     options = ("--quiet", "--disable-pip-version-check", "--no-compile")
     subprocess.run((*pip, *options, *light_dependencies(), "ipykernel"), check=True)
     # What an editable install comes to, without its build.

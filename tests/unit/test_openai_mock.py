@@ -69,7 +69,10 @@ def aimock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("aimock")
     quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
     command = [npm, "install", *quiet, "--prefix", str(folder), f"{PACKAGE}@{VERSION}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    except subprocess.TimeoutExpired:
+        give_up(f"npm does not get {PACKAGE} within a minute")
     if done.returncode:
         give_up(f"npm cannot install {PACKAGE}: {done.stderr.strip()[:200]}")
     locked = json.loads((folder / "package-lock.json").read_text("utf-8"))["packages"]
