@@ -46,7 +46,7 @@ def _row(cells: Sequence[str], *, is_total: bool = False) -> str:
     first, *rest = (render_line(cell) for cell in cells)
     if is_total:
         first, *rest = (f"<strong>{cell}</strong>" if cell else "" for cell in (first, *rest))
-    name = f'<th scope="row" nowrap="">{first}</th>'
+    name = f'<th scope="row">{first}</th>'
     return (
         f"<tr>{name}{''.join(_cell('td', html, place) for place, html in enumerate(rest, 1))}</tr>"
     )
@@ -54,7 +54,7 @@ def _row(cells: Sequence[str], *, is_total: bool = False) -> str:
 
 def _cell(tag: str, html: str, place: int, scope: str = "") -> str:
     align_right = ' align="right"' if place >= len(_NAMES) else ""
-    return f'<{tag}{scope}{align_right} nowrap="">{html}</{tag}>'
+    return f"<{tag}{scope}{align_right}>{html}</{tag}>"
 
 
 def _cells(row: UsageRow) -> tuple[str, ...]:
