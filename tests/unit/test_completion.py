@@ -307,8 +307,8 @@ def test_of_a_full_folder_a_bounded_number_is_looked_at(
     monkeypatch.chdir(tmp_path)
     for number in range(2100):
         Path(f"{number}.md").touch()
-    assert len(complete("%glm export |")) == 500
-    assert len(complete("%glm export 1|")) <= 500
+    assert len(complete("%glm export |")) == 200
+    assert len(complete("%glm export 1|")) <= 200
 
 
 # -- in {{ }} ------------------------------------------------------------------------------
@@ -384,13 +384,13 @@ def test_where_nothing_is_known_nothing_is_offered(text: str) -> None:
 
 def test_of_a_great_dict_a_bounded_number_of_keys_is_looked_at() -> None:
     great = {f"key{number:07}": number for number in range(200_000)}
-    assert len(complete("%%glm\n{{ great['|", great=great)) == 500
+    assert len(complete("%%glm\n{{ great['|", great=great)) == 200
     assert complete("%%glm\n{{ great['key0199999|", great=great) == []
 
 
 def test_at_most_as_many_names_are_given_as_a_front_end_gets() -> None:
     many: dict[str, Any] = {f"name{number}": number for number in range(2000)}
-    assert len(complete("%%glm\n{{ na|", **many)) == 500
+    assert len(complete("%%glm\n{{ na|", **many)) == 200
 
 
 # -- beside others -------------------------------------------------------------------------

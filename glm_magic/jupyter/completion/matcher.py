@@ -27,8 +27,8 @@ __all__ = ["GlmMatcher"]
 # Blanks and empty lines may stand before a cell magic; `name =` before a line magic.
 _CELL = re.compile(r"\s*%%glm(?!\S)([^\n]*)")
 _LINE = re.compile(r"\s*(?:[^=%'\"#]+=\s*)?%glm(\s.*)")
-# As many as IPython gives a front end.
-_LIMIT = 500
+# Nobody reads more, and more objects bring on a garbage collection of the whole session.
+_LIMIT = 200
 
 
 class GlmMatcher:
