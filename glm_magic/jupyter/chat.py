@@ -114,12 +114,15 @@ def run_prompt(glm: Glm, prompt: str, options: ChatOptions) -> Reply | None:
 
 
 def ask_in_its_way(glm: Glm, exchange: Exchange, *, out: str | None = None) -> Reply | None:
-    """Send a request as it is to be sent: from memory, as a stream, or as a task."""
+    """Answer a request from memory where that has it, or send it."""
     session, _ = glm.open()
-    if exchange.settings and exchange.settings.cache:
-        cached = session.cache.find(exchange.request, exchange.endpoint)
-        if cached is not None:
-            return _show_cached(glm, exchange.with_reply(cached), out)
+    if answered := session.recall(exchange):
+        return _show_cached(glm, answered, out)
+    return send(glm, exchange, out=out)
+
+
+def send(glm: Glm, exchange: Exchange, *, out: str | None = None) -> Reply | None:
+    """Send a request as it is to be sent: as a stream, or as a task."""
     if not exchange.is_task:
         return ask(glm, exchange, out=out)
     from glm_magic.jupyter.lines.tasks import run_task

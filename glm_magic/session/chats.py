@@ -66,6 +66,10 @@ class Turn:
             object.__setattr__(self, "tokens", count)
 
 
+def _as_stale(turns: Iterable[Turn]) -> list[Turn]:
+    return [replace(turn, is_stale=True) for turn in turns]
+
+
 class Chat:
     """One chat: fresh turns, the oldest first, then stale ones.
 
@@ -111,21 +115,19 @@ class Chat:
         if old is not None and old.serial > turn.serial:
             return  # the cell has asked anew since then
         before, behind = self._parts(turn.key)
-        stale = [replace(each, is_stale=True) for each in behind]
-        self.turns = [*before, replace(turn, is_stale=False), *stale]
+        self.turns = [*before, replace(turn, is_stale=False), *_as_stale(behind)]
 
     def drop(self, key: TurnKey) -> None:
         """Take away the turn of a cell; what follows is stale then."""
         if self.find(key) is not None:
             before, behind = self._parts(key)
-            self.turns = [*before, *(replace(turn, is_stale=True) for turn in behind)]
+            self.turns = [*before, *_as_stale(behind)]
 
     def make_stale(self, key: TurnKey | None) -> None:
         """Mark the turn of a cell, which shows another one now, and what follows."""
         if (own := self.find(key)) is not None:
             before, behind = self._parts(key)
-            rest = (own, *behind)
-            self.turns = [*before, *(replace(turn, is_stale=True) for turn in rest)]
+            self.turns = [*before, *_as_stale((own, *behind))]
 
     def stale_before(self, key: TurnKey | None) -> int:
         """Return how many stale turns stand before that of a cell; all, where it has none yet."""
@@ -342,7 +344,7 @@ class Chats:
     def _move_rest(self, old: Chat, chat: Chat) -> None:
         """Take over what an older copy was gone on with; it is stale there."""
         rest = [t for t in old.turns if t.key not in old.made_of and t.key not in chat.made_of]
-        chat.turns += [replace(turn, is_stale=True) for turn in rest]
+        chat.turns += _as_stale(rest)
         self._home |= {turn.key: chat for turn in rest if turn.key and turn.key.cell}
         self._recent = [each for each in self._recent if each is not old]
 

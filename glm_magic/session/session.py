@@ -233,6 +233,13 @@ class Session:
         currency = billed_in(endpoint, model)
         self.ledger.add(spend_of_usage(model, endpoint.host, usage, currency))
 
+    def recall(self, exchange: Exchange) -> Exchange | None:
+        """Return an exchange with the answer that memory has, if it may be answered from there."""
+        if exchange.settings is None or not exchange.settings.cache:
+            return None
+        cached = self.cache.find(exchange.request, exchange.endpoint)
+        return None if cached is None else exchange.with_reply(cached)
+
     def keep(self, exchange: Exchange) -> None:
         """Remember an exchange as the last one, in its chat and for the next of its like."""
         self.last = exchange

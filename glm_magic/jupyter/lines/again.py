@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from glm_magic.errors import SettingsError
-from glm_magic.jupyter.chat import ask
+from glm_magic.jupyter.chat import ask, send
 from glm_magic.session.exchange import Exchange, build_continuation
 
 if TYPE_CHECKING:
@@ -17,12 +17,7 @@ if TYPE_CHECKING:
 def ask_again(glm: Glm, out: str | None) -> Reply | None:
     """Send the last request again, as it was; its turn in a chat is replaced."""
     last = _last(glm)
-    fresh = last.with_reply(replace(last.reply, text="", reasoning=""))
-    if not last.is_task:
-        return ask(glm, fresh, out=out)
-    from glm_magic.jupyter.lines.tasks import run_task
-
-    return run_task(glm, fresh, out=out)
+    return send(glm, last.with_reply(replace(last.reply, text="", reasoning="")), out=out)
 
 
 def go_on(glm: Glm, out: str | None) -> Reply | None:

@@ -137,10 +137,8 @@ def ask_quietly(glm: Glm, exchange: Exchange) -> Reply:
     """
     session, thread = glm.open()
     request, endpoint = exchange.request, exchange.endpoint
-    if exchange.settings and exchange.settings.cache:
-        cached = session.cache.find(request, endpoint)
-        if cached is not None:
-            return exchange.with_reply(cached).reply
+    if answered := session.recall(exchange):
+        return answered.reply
     with session.reserve(request, endpoint) as held:
         stream = session.client(endpoint, exchange.settings).stream(request)
         try:
