@@ -25,10 +25,11 @@ import socket
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Literal, Self
 
@@ -161,6 +162,7 @@ class Script:
         legacy: no "object" key in chunks, as in captures up to 2025.
         malformed: bytes sent as the whole body of the stream; they count as one chunk.
         embeddings_dims: width of embeddings when the request names no `dimensions`.
+        spoil: takes the entries of an embeddings reply and gives those that are sent.
         processing_polls: async chat says PROCESSING to so many polls.
         task_fails: async chat then says FAIL instead of SUCCESS.
         substitutes_model: the async result names another model or upper case (`SUBSTITUTES`).
@@ -188,6 +190,7 @@ class Script:
     legacy: bool = False
     malformed: bytes | None = None
     embeddings_dims: int = 8
+    spoil: Callable[[list[Json]], list[Any]] | None = None
     processing_polls: int = 1
     task_fails: bool = False
     substitutes_model: bool = False
@@ -676,22 +679,43 @@ def _message_text(message: Json) -> str:
     return "".join(part.get("text", "") for part in content)
 
 
-def build_embeddings(script: Script, body: Json) -> Json:
+def build_embeddings(script: Script, body: Json) -> bytes:
     """Return the JSON of an embeddings reply, one vector for each text, in order."""
     texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
     dims = body.get("dimensions") or script.embeddings_dims
     tokens = sum(count_tokens(text) for text in texts)
-    data = [
-        {"object": "embedding", "index": index, "embedding": build_embedding(text, dims)}
-        for index, text in enumerate(texts)
-    ]
     usage = {"prompt_tokens": tokens, "completion_tokens": 0, "total_tokens": tokens}
-    return {"object": "list", "model": body["model"], "data": data, "usage": usage}
+    frame = {"object": "list", "model": body["model"], "data": [], "usage": usage}
+    head, _, tail = build_json(frame).partition(b"[]")
+    return head + b"[" + _build_entries(script, texts, dims) + b"]" + tail
+
+
+def _build_entries(script: Script, texts: Sequence[str], dims: int) -> bytes:
+    if script.spoil is not None:
+        entries = [_build_entry(index, text, dims) for index, text in enumerate(texts)]
+        return b",".join(map(build_json, script.spoil([json.loads(e) for e in entries])))
+    return b",".join(_build_entry(index, text, dims) for index, text in enumerate(texts))
+
+
+def _build_entry(index: int, text: str, dims: int) -> bytes:
+    return b'{"object":"embedding","index":%d,"embedding":%b}' % (index, _vector_json(text, dims))
+
+
+@lru_cache(40_000)
+def _vector_json(text: str, dims: int) -> bytes:
+    """A text's vector as JSON: made once, so that the server is no slower than its delay."""
+    return build_json(build_embedding(text, dims))
+
+
+def warm_embeddings(texts: Sequence[str], dims: int) -> None:
+    """Make the vectors of these texts now, up to 40,000 of them."""
+    for text in texts:
+        _vector_json(text, dims)
 
 
 def build_embedding(text: str, dims: int) -> list[float]:
     """Return a vector of length 1.0 that depends on the text alone, through SHAKE-256."""
-    digest = hashlib.shake_256(text.encode()).digest(4 * dims)
+    digest = hashlib.shake_256(text.encode("utf-8", "surrogatepass")).digest(4 * dims)
     numbers = [int.from_bytes(digest[i : i + 4]) / 2**31 - 1.0 for i in range(0, 4 * dims, 4)]
     length = math.hypot(*numbers)
     return [number / length for number in numbers]
@@ -1125,7 +1149,7 @@ class GlmServer:
             case "chat":
                 return build_chat(script, body)
             case "embeddings":
-                return _Plain(build_json(build_embeddings(script, body)))
+                return _Plain(build_embeddings(script, body))
             case "web_search":
                 return _Plain(build_json(build_web_search(script, body)))
             case "task":

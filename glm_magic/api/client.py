@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,10 +24,12 @@ from glm_magic.api.requests import (
     build_embedding,
     build_messages,
 )
+from glm_magic.api.retry import patiently
 from glm_magic.api.stream import ReplyStream
 from glm_magic.api.tasks import Task, fetch_task, submit_task
 from glm_magic.api.tiers import Tier, concurrency
 from glm_magic.api.token import AuthStyle
+from glm_magic.errors import GlmError
 from glm_magic.secret import Secret
 
 Prompt = str | Sequence[Message | Mapping[str, str]]
@@ -150,10 +153,52 @@ class AsyncClient:
             else EmbeddingRequest(model, tuple(texts), dimensions)
         )
         call = Call("/embeddings", build_embedding(request), request.model, request.texts)
-        async with self.limiter(request.model).slot() as slot:
-            content = await self._connection.fetch_patiently(call)
+        content = await patiently(lambda: self._fetch_in_turn(call), self._connection.bounds)
+        return parse_embeddings(
+            content,
+            count=len(request.texts),
+            host=self.endpoint.host,
+            dimensions=request.dimensions,
+        )
+
+    async def _fetch_in_turn(self, call: Call) -> Any:
+        """One try in a place of its own, so that the limiter learns of each refusal."""
+        async with self.limiter(call.model).slot() as slot:
+            content = await self._connection.fetch(call)
             slot.succeeded()
-        return parse_embeddings(content, count=len(request.texts), host=self.endpoint.host)
+        return content
+
+    async def embed_each(
+        self,
+        requests: Sequence[EmbeddingRequest],
+        done: Callable[[int, EmbeddingReply], None],
+    ) -> None:
+        """Send requests, as many at a time as the limiter lets pass, and hand over each reply.
+
+        Once one has failed no other is sent; those in flight are waited for, as they are paid.
+
+        Args:
+            requests: for one model.
+            done: gets the position of a request and its reply, in the order they come.
+
+        Raises:
+            GlmError: as `embed`, the first that came.
+        """
+        waiting, failures = iter(enumerate(requests)), []
+
+        async def work() -> None:
+            for position, request in waiting:
+                try:
+                    done(position, await self.embed(request))
+                except GlmError as error:
+                    failures.append(error)
+                if failures:
+                    return
+
+        limit = self.limiter(requests[0].model).limit if requests else 0
+        await asyncio.gather(*(work() for _ in range(min(limit, len(requests)))))
+        if failures:
+            raise failures[0]
 
     async def submit_task(
         self, prompt: Prompt | ChatRequest, *, model: str = DEFAULT_MODEL, **options: Any

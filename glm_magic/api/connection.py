@@ -14,6 +14,8 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 from glm_magic.api import http
 from glm_magic.api.bounds import Bounds
 from glm_magic.api.endpoints import Endpoint
@@ -26,7 +28,7 @@ from glm_magic.api.failures import (
     shorten,
 )
 from glm_magic.api.proxies import check_proxy, describe_unusable_proxy, proxy_variable
-from glm_magic.api.retry import retry_wait_s
+from glm_magic.api.retry import patiently
 from glm_magic.api.token import AuthStyle, authorization
 from glm_magic.errors import ApiError, ConnectError, GlmError, SettingsError
 from glm_magic.secret import Secret
@@ -151,7 +153,7 @@ class Connection:
         async with aclosing(response):
             body = await self._read_all(response)
         try:
-            return json.loads(body)
+            return _load_json(body)
         except (ValueError, RecursionError) as error:
             raise ConnectError(
                 f"{self.endpoint.host} answered with something that is not JSON; "
@@ -160,16 +162,7 @@ class Connection:
 
     async def fetch_patiently(self, call: Call) -> Any:
         """As `fetch`, tried again within the bounds where that may help."""
-        tries = 0
-        while True:
-            try:
-                return await self.fetch(call)
-            except GlmError as error:
-                wait_s = retry_wait_s(error, tries, self.bounds)
-                if wait_s is None:
-                    raise
-            tries += 1
-            await asyncio.sleep(wait_s)
+        return await patiently(lambda: self.fetch(call), self.bounds)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -350,6 +343,15 @@ def _tls_failure(error: BaseException | None) -> str:
             return "cannot be reached by TLS; check that its address begins with https://"
         error = error.__cause__ or error.__context__
     return ""
+
+
+def _load_json(body: bytes) -> Any:
+    """The value of a JSON text; vectors are ten times as fast as with the standard library."""
+    try:
+        return orjson.loads(body)
+    except ValueError:
+        # It refuses what Python's takes: NaN, halves of surrogate pairs, integers past 64 bits.
+        return json.loads(body)
 
 
 def _is_readable(response: http.Response) -> bool:

@@ -28,18 +28,30 @@ class EmbeddingReply:
     usage: Usage
 
 
-def parse_embeddings(content: object, *, count: int, host: str) -> EmbeddingReply:
+def parse_embeddings(
+    content: object, *, count: int, host: str, dimensions: int | None = None
+) -> EmbeddingReply:
     """Return the `count` vectors of a response body, sorted by their `index`.
+
+    Args:
+        dimensions: the width that was asked for.
 
     Raises:
         GlmError: fewer or more vectors than texts, indices that do not fit, rows of
-            different or no width, or numbers that are not finite.
+            different or no width or of another one than was asked for, or numbers that are not
+            finite.
     """
     body = content if isinstance(content, dict) else {}
     rows = _sorted_rows(body.get("data"), count=count, host=host)
     usage = body.get("usage")
     counts = parse_usage(usage) if isinstance(usage, dict) else Usage()
-    return EmbeddingReply(_matrix(rows, host=host), str(body.get("model") or ""), counts)
+    vectors = _matrix(rows, host=host)
+    if dimensions is not None and vectors.shape[1] != dimensions:
+        raise GlmError(
+            f"{host} sent vectors of {vectors.shape[1]} numbers where {dimensions} were asked "
+            "for; nothing was kept; leave --dimensions away if it cannot choose"
+        )
+    return EmbeddingReply(vectors, str(body.get("model") or ""), counts)
 
 
 def _sorted_rows(data: object, *, count: int, host: str) -> list[Any]:
@@ -49,8 +61,10 @@ def _sorted_rows(data: object, *, count: int, host: str) -> list[Any]:
         for place, entry in enumerate(entries)
         if isinstance(entry, dict) and isinstance(index := entry.get("index", place), int)
     }
-    if len(entries) != count or set(rows) != set(range(count)):
+    if len(entries) != count:
         raise GlmError(f"{host} sent {len(entries)} vectors for {count} texts; nothing was kept")
+    if set(rows) != set(range(count)):
+        raise GlmError(f"{host} sent vectors that cannot be told apart; nothing was kept")
     return [rows[i] for i in range(count)]
 
 
@@ -67,3 +81,13 @@ def _matrix(rows: Sequence[Any], *, host: str) -> npt.NDArray[np.float32]:
     if not np.isfinite(matrix).all() or not matrix.any(axis=1).all():
         raise GlmError(f"{host} sent a vector that is zero or not finite; nothing was kept")
     return matrix
+
+
+def unit_vectors(vectors: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Return the rows at length 1, float32; none may be all zero."""
+    import numpy as np
+
+    # In float32 the square of a very long or very short vector would be infinite, or zero.
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+    units: npt.NDArray[np.float32] = (vectors / lengths[:, None]).astype(np.float32)
+    return units

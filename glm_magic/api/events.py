@@ -26,6 +26,11 @@ class Usage:
     reasoning_tokens: int = 0
 
 
+def sum_usage(a: Usage, b: Usage) -> Usage:
+    """Return the counts of two requests together."""
+    return Usage(*(getattr(a, name) + getattr(b, name) for name in Usage.__slots__))
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """One page that a web search found; `number` is the n of `[ref_n]` in the answer."""

@@ -7,16 +7,19 @@ iterator and know exceptions only.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import TypeVar
 
 from glm_magic.api.bounds import Bounds
 from glm_magic.errors import ApiError, ConnectError, GlmError
 
+T = TypeVar("T")
 # A server that asks for more is not waited for: the user decides.
 LONGEST_WAIT_S = 120.0
 _LONGEST_BACK_OFF_S = 8.0
@@ -82,3 +85,21 @@ def retry_wait_s(
         return error.retry_after_s if error.retry_after_s <= LONGEST_WAIT_S else None
     back_off_s = min(bounds.retry_base_s * 2.0**tries, _LONGEST_BACK_OFF_S)
     return back_off_s * (1 - 0.25 * chance())
+
+
+async def patiently(ask: Callable[[], Awaitable[T]], bounds: Bounds) -> T:
+    """Return what `ask` gives, tried again within the bounds where that may help.
+
+    Raises:
+        GlmError: what the last try raised.
+    """
+    tries = 0
+    while True:
+        try:
+            return await ask()
+        except GlmError as error:
+            wait_s = retry_wait_s(error, tries, bounds)
+            if wait_s is None:
+                raise
+        tries += 1
+        await asyncio.sleep(wait_s)
