@@ -17,24 +17,33 @@ if TYPE_CHECKING:
     from glm_magic.api.client import AsyncClient
     from glm_magic.api.reply import Reply
     from glm_magic.api.sync import Client
+    from glm_magic.study.comparison import Comparison
+    from glm_magic.study.comparison import compare as compare_embeddings
     from glm_magic.study.embeddings import Embeddings
+    from glm_magic.study.parquet import load_embeddings
 
 __version__ = "0.1.0"
 __all__ = [
     "AsyncClient",
     "Client",
+    "Comparison",
     "Embeddings",
     "Reply",
+    "compare_embeddings",
+    "load_embeddings",
     "load_ipython_extension",
     "unload_ipython_extension",
 ]
 
 # The public values are imported when first asked for: `%load_ext` stays fast.
 _PUBLIC = {
-    "AsyncClient": "glm_magic.api.client",
-    "Client": "glm_magic.api.sync",
-    "Embeddings": "glm_magic.study.embeddings",
-    "Reply": "glm_magic.api.reply",
+    "AsyncClient": ("glm_magic.api.client", "AsyncClient"),
+    "Client": ("glm_magic.api.sync", "Client"),
+    "Comparison": ("glm_magic.study.comparison", "Comparison"),
+    "Embeddings": ("glm_magic.study.embeddings", "Embeddings"),
+    "Reply": ("glm_magic.api.reply", "Reply"),
+    "compare_embeddings": ("glm_magic.study.comparison", "compare"),
+    "load_embeddings": ("glm_magic.study.parquet", "load_embeddings"),
 }
 
 _loaded: WeakKeyDictionary[InteractiveShell, Any] = WeakKeyDictionary()
@@ -63,4 +72,5 @@ def magics_of(shell: InteractiveShell) -> Any:
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_PUBLIC[name]), name)
+    module, there = _PUBLIC[name]
+    return getattr(import_module(module), there)

@@ -1,4 +1,5 @@
-"""Fixtures for all tests: the loopback GLM server; and no test reads the developer's keyring."""
+"""Fixtures for all tests: the loopback GLM server; no test reads the developer's keyring
+or their vectors."""
 
 import os
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from glm_server import GlmServer
 
 # For this process and for every kernel, server and terminal that a test starts.
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
+# A port is used again by another server, whose vectors are not those of the one before.
+os.environ["GLM_MAGIC_STORE"] = "off"
 
 
 @pytest.fixture

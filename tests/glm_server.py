@@ -1136,9 +1136,10 @@ class GlmServer:
             self._in_flight[model] -= 1
 
     async def _act(self, route: _Route, body: Json, connection: _Connection) -> None:
-        script = self._queue.popleft() if self._queue else self.script
-        await asyncio.sleep(script.headers_delay_s)
+        script, started = self._queue.popleft() if self._queue else self.script, time.monotonic()
+        # Made before the delay and not after it, so that no reply takes longer than it says.
         reply = build_diversion(script) or self._build_reply(route, script, body)
+        await asyncio.sleep(started + script.headers_delay_s - time.monotonic())
         if isinstance(reply, _Plain):
             await self._send_plain(reply, script, connection)
         else:

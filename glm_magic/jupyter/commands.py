@@ -12,7 +12,15 @@ from typing import Any
 
 from glm_magic.errors import SettingsError
 from glm_magic.jupyter.options import chat_parser, embed_parser
-from glm_magic.jupyter.parser import Parser, add_help, amount, parse_words, split_words, variable
+from glm_magic.jupyter.parser import (
+    Parser,
+    add_help,
+    amount,
+    count,
+    parse_words,
+    split_words,
+    variable,
+)
 from glm_magic.session.names import did_you_mean
 
 __all__ = ["CELL_WORDS", "COMMANDS", "general_help", "help_of", "parser_of", "run_line"]
@@ -156,6 +164,34 @@ COMMANDS = {
         "let the model mend the cell of the last exception; it goes into the next cell",
         (_YES, _DRY, _OUT),
         examples=("%glm fix",),
+    ),
+    "similar": Command(
+        "similar",
+        "show_similar",
+        "TEXT --in NAME [-k N] [-o NAME]",
+        "the texts of some embeddings that are nearest to a text",
+        (
+            _argument("text", nargs="*", metavar="TEXT", help="it is embedded if need be"),
+            _argument(
+                "--in",
+                dest="source",
+                metavar="NAME",
+                help="a variable of embeddings",
+            ),
+            _argument("-k", type=count, default=5, metavar="N", help="how many; 5 if not said"),
+            _argument(
+                "-o", "--out", type=variable, metavar="NAME", help="assign the table to a variable"
+            ),
+        ),
+        ('%glm similar "a small feline" --in e -k 3',),
+    ),
+    "store": Command(
+        "store",
+        "show_store",
+        "[--clear]",
+        "the vectors that are kept on disk, so that no text is paid twice",
+        (_argument("--clear", action="store_true", help="remove them all"),),
+        ("%glm store", "%glm store --clear"),
     ),
     "login": Command(
         "keys",

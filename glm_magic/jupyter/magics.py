@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from glm_magic.session.chats import TurnKey
     from glm_magic.session.exchange import Exchange
     from glm_magic.session.session import LocalEngine, Session
+    from glm_magic.study.comparison import Comparison
     from glm_magic.study.embeddings import Embeddings
 
 T = TypeVar("T")
@@ -37,6 +38,8 @@ _LOCAL_ANSWERS = (
 _SHOWN_TYPES = (
     ("glm_magic.api.reply", "Reply"),
     ("glm_magic.study.embeddings", "Embeddings"),
+    ("glm_magic.study.comparison", "Comparison"),
+    ("glm_magic.study.projection", "Projection"),
 )
 
 
@@ -116,11 +119,11 @@ class Glm:
     def _run(self, line: str, cell: str | None) -> Any:
         refuse_keys(line)
         word = (line.split() or [""])[0]
+        if word == "embed":
+            return self._embed(line.split(None, 1)[1:], cell or "")
         is_chat = word.startswith("-") and word not in ("-h", "--help")
         if cell is None and not is_chat:
             return run_line(self, line)
-        if word == "embed":
-            return self._embed(line.split(None, 1)[1:], cell or "")
         if word and not word.startswith("-"):
             raise SettingsError(unknown_word(word))
         if cell is None and "--use" not in line:
@@ -142,7 +145,7 @@ class Glm:
         self._just_shown = value
         return value
 
-    def _embed(self, rest: list[str], cell: str) -> Embeddings | None:
+    def _embed(self, rest: list[str], cell: str) -> Embeddings | Comparison | None:
         options = parse_embed_options(split_words(" ".join(rest)))
         if options is None:
             return print(help_of("embed"))

@@ -25,6 +25,12 @@ _EXAMPLES = (
     "%%glm --dry-run               show the request and what it may cost",
     "%%glm --format code -x",
 )
+_EMBED_EXAMPLES = (
+    "%%glm embed -o e",
+    "%%glm embed --dimensions 256,2048",
+    "%%glm embed -m embedding-2 -m embedding-3",
+    "%glm embed --in df.title -o e",
+)
 # Where a new group of options begins, at the setting of this name.
 GROUPS = {
     "endpoint": "the model",
@@ -174,14 +180,45 @@ def embed_parser() -> Parser:
     """Return the parser of a `%%glm embed` line."""
     parser = Parser(
         "%%glm embed",
-        "Embed each line of the cell and compare all of them; the cell's value has the vectors.",
-        ("%%glm embed -o e", "a cat sat on the mat", "a kitten rests on the rug"),
+        "Embed texts and compare all of them; the value of the cell has the vectors.\n"
+        "A line of the cell is a text; a line of --- makes two sets, which are compared.",
+        _EMBED_EXAMPLES,
     )
     add = parser.add_argument
-    add("-m", "--model", metavar="ID", help="embedding model")
-    add("--dimensions", type=count, metavar="N", help="width of the vectors, if it can be chosen")
+    add(
+        "-m",
+        "--model",
+        action="append",
+        dest="models",
+        metavar="ID",
+        help="embedding model; again for another, to compare them",
+    )
+    add(
+        "--dimensions",
+        type=_widths,
+        metavar="N[,N...]",
+        help="width of the vectors; several are compared",
+    )
+    add(
+        "--in",
+        dest="source",
+        metavar="VAR[.COL]",
+        help="texts of a list, Series, DataFrame column or dict",
+    )
+    add("--labels", metavar="NAMES", help="names of the texts: a variable, or a,b,c")
     add("-o", "--out", type=variable, metavar="NAME", help="assign the embeddings to a variable")
+    add("--truncate", action="store_true", help="cut texts that are over the model's limit")
+    add("--no-store", action="store_true", help="neither look into the store on disk nor fill it")
+    add("--dry-run", action="store_true", help="show what would be sent and may cost; send nothing")
     return add_help(parser)
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    """Read widths with commas between, each once."""
+    return tuple(dict.fromkeys(count(part) for part in text.split(",")))
+
+
+_widths.__name__ = "whole number"
 
 
 def parse_chat_options(
@@ -210,4 +247,7 @@ def parse_embed_options(words: list[str]) -> EmbedOptions | None:
         SettingsError: an option is unknown or its value is wrong.
     """
     values = parse_words(embed_parser(), words)
-    return None if values is None else EmbedOptions(**values)
+    if values is None:
+        return None
+    models = tuple(dict.fromkeys(values.pop("models") or ()))
+    return EmbedOptions(models, values.pop("dimensions") or (), **values)

@@ -1,78 +1,55 @@
-"""Cosine similarities as a table whose cells are shaded by their value."""
+"""Embeddings as one output: how alike the texts are, which belong together, and what it took."""
 
 from __future__ import annotations
 
-from unicodedata import east_asian_width
-
-from glm_magic.render.clean import clean_line
 from glm_magic.render.frame import frame, muted
+from glm_magic.render.heatmap import render_heatmap, render_heatmap_plain
+from glm_magic.render.layout import beside, columns
 from glm_magic.render.markdown import render_line
+from glm_magic.render.pairs import render_pairs, render_pairs_plain
+from glm_magic.render.plane import MAP_PIXELS, render_map
+from glm_magic.render.provenance import header_line
+from glm_magic.render.sample import sample_embeddings
+from glm_magic.render.vector import render_vector, render_vector_plain
 from glm_magic.study.embeddings import Embeddings
+from glm_magic.study.projection import build_projection
 
-# A table with more rows would be read by nobody; the numbers are in `.similarity`.
-_LIMIT_TEXTS = 40
-_LABEL_CHARACTERS = 60
+__all__ = ["render_embeddings", "render_embeddings_plain"]
+
+# The principal components of so many texts take a second.
+_LIMIT_MAP = 5_000
+_NUMBERS = "all numbers are in .similarity"
+_FURTHER = ".nearest(text, k) finds what is near one of them"
 
 
 def render_embeddings(embeddings: Embeddings) -> str:
-    """Return the similarities as HTML: one row and one column a text, numbered."""
-    shown = embeddings.texts[:_LIMIT_TEXTS]
-    matrix = embeddings.similarity[: len(shown), : len(shown)].tolist()
-    head = "".join(f'<th scope="col">{i}</th>' for i in range(1, len(shown) + 1))
-    rows = "".join(
-        _row(i, text, values) for i, (text, values) in enumerate(zip(shown, matrix, strict=True), 1)
-    )
-    return frame(
-        muted(render_line(_header(embeddings))),
-        "<table><caption>Cosine similarity</caption>"
-        f'<thead><tr><td></td><th scope="col">Text</th>{head}</tr></thead>',
-        f"<tbody>{rows}</tbody></table>",
-        muted(_left_out(embeddings)),
-    )
-
-
-def _row(number: int, text: str, values: list[float]) -> str:
-    label = render_line(clean_line(text, _LABEL_CHARACTERS))
-    return f'<tr><td>{number}</td><th scope="row">{label}</th>{"".join(map(_cell, values))}</tr>'
-
-
-def _cell(value: float) -> str:
-    """One number; the more alike, the stronger the shade. Half-clear, so it suits any theme."""
-    shade = max(0.0, value) ** 2 * 0.65
-    return f'<td style="background: rgba(64, 140, 255, {shade:.2f})">{value:.2f}</td>'
-
-
-def _header(embeddings: Embeddings) -> str:
-    count, width = embeddings.vectors.shape
-    parts = (
-        embeddings.model,
-        embeddings.endpoint,
-        f"{embeddings.seconds:.1f} s",
-        f"{count} texts",
-        f"{width} dimensions",
-        f"{embeddings.usage.prompt_tokens} tokens" if embeddings.usage.prompt_tokens else "",
-    )
-    return " · ".join(filter(None, map(clean_line, parts)))
-
-
-def _left_out(embeddings: Embeddings) -> str:
-    rest = len(embeddings) - _LIMIT_TEXTS
-    return f"and {rest} more; all numbers are in .similarity" if rest > 0 else ""
+    """Return the similarities, the pairs at both ends and a map as HTML."""
+    header = muted(render_line(header_line(embeddings)), "p")
+    if not len(embeddings):
+        return frame(header)
+    if len(embeddings) == 1:
+        return frame(header, render_vector(embeddings))
+    pairs = render_pairs(embeddings)
+    if len(embeddings) == 2:
+        return frame(header, columns(*pairs))
+    plane = build_projection(sample_embeddings(embeddings, _LIMIT_MAP))
+    rest = columns(*pairs) + render_map(plane, len(embeddings))
+    further = "" if pairs else muted(_FURTHER)
+    return frame(header, beside(render_heatmap(embeddings), rest, MAP_PIXELS), further)
 
 
 def render_embeddings_plain(embeddings: Embeddings) -> str:
-    """Return the similarities as lines of text."""
-    shown = embeddings.texts[:_LIMIT_TEXTS]
-    matrix = embeddings.similarity[: len(shown), : len(shown)].tolist()
-    labels = [clean_line(text, 30) for text in shown]
-    width = max(map(_columns, labels))
-    lines = [
-        label + " " * (width + 1 - _columns(label)) + " ".join(f"{value:5.2f}" for value in values)
-        for label, values in zip(labels, matrix, strict=True)
-    ]
-    return "\n".join(filter(None, (*lines, _left_out(embeddings))))
+    """Return the same as lines of text, without the map."""
+    return "\n".join((header_line(embeddings), *_plain_parts(embeddings)))
 
 
-def _columns(text: str) -> int:
-    """The width in a terminal: wide characters (Chinese, say) take two columns."""
-    return sum(2 if east_asian_width(character) in "WF" else 1 for character in text)
+def _plain_parts(embeddings: Embeddings) -> list[str]:
+    if not len(embeddings):
+        return []
+    if len(embeddings) == 1:
+        return render_vector_plain(embeddings)
+    pairs = render_pairs_plain(embeddings)
+    if len(embeddings) == 2:
+        return pairs
+    heatmap = render_heatmap_plain(embeddings)
+    return [*heatmap, *pairs] if heatmap else [*pairs, _NUMBERS if pairs else _FURTHER]

@@ -38,8 +38,21 @@ class ChatOptions:
 
 @dataclass(frozen=True, slots=True)
 class EmbedOptions:
-    """The options of one `%%glm embed` line."""
+    """The options of one `%%glm embed` line.
 
-    model: str | None = None
-    dimensions: int | None = None
+    Attributes:
+        models: none for the one of the settings; several are compared.
+        dimensions: likewise; none for the model's own.
+        source: the variable with the texts, as VAR or VAR.column.
+        labels: a variable likewise, or names with commas between.
+        truncate: whether texts over the model's limit are cut.
+    """
+
+    models: tuple[str, ...] = ()
+    dimensions: tuple[int, ...] = ()
+    source: str | None = None
+    labels: str | None = None
     out: str | None = None
+    truncate: bool = False
+    no_store: bool = False
+    dry_run: bool = False

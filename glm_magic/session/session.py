@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import cast
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from glm_magic.api.bounds import BOUND_NAMES, Bounds
 from glm_magic.api.catalog import billed_in
@@ -25,12 +27,14 @@ from glm_magic.session.cache import ReplyCache
 from glm_magic.session.chats import Chats
 from glm_magic.session.exchange import Exchange
 from glm_magic.session.ledger import Ledger, Reservation
-from glm_magic.session.options import EmbedOptions
 from glm_magic.session.secrets import HOW_TO_GET_A_KEY, Key, KeyRing
 from glm_magic.session.settings import GlmMagic, Origin, Setting
 from glm_magic.session.tasks import Tasks
 from glm_magic.session.templates import Templates
 from glm_magic.session.usage import spend_of, spend_of_embeddings, spend_of_usage
+
+if TYPE_CHECKING:
+    from glm_magic.session.store import VectorStore
 
 # All that a client is made of; another setting makes another client.
 _ClientKey = tuple[Endpoint, Secret | None, Bounds, Tier, int | None, AuthStyle]
@@ -68,6 +72,7 @@ class Session:
         self._local = local
         self._local_transport: AsyncBaseTransport | None = None
         self._clients: dict[_ClientKey, AsyncClient] = {}
+        self._store: VectorStore | None = None
 
     def endpoint(self, settings: GlmMagic | None = None) -> Endpoint:
         """Return where requests go now.
@@ -258,12 +263,19 @@ class Session:
         for client in clients.values():
             await client.aclose()
 
-    def embedding_request(
-        self, texts: tuple[str, ...], options: EmbedOptions, endpoint: Endpoint
-    ) -> EmbeddingRequest:
-        """Return the request for the texts of an embed cell."""
-        model = options.model or self.embedding_model(endpoint)
-        return EmbeddingRequest(model, texts, options.dimensions)
+    def store(self) -> VectorStore | None:
+        """Return where vectors are kept; None where the settings, or GLM_MAGIC_STORE, keep none."""
+        from glm_magic.session.store import VectorStore, store_path
+
+        chosen = self.settings.store
+        if chosen == "auto":
+            chosen = os.environ.get("GLM_MAGIC_STORE", "").strip() or str(store_path())
+        if chosen == "off":
+            return None
+        path = Path(chosen).expanduser()
+        if self._store is None or self._store.path != path:
+            self._store = VectorStore(path)
+        return self._store
 
     def model(self, endpoint: Endpoint, settings: GlmMagic | None = None) -> str:
         """Return the chat model of the settings, or the engine's own where none was chosen."""

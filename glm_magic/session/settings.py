@@ -132,6 +132,10 @@ class GlmMagic(Configurable):
     cache = Bool(False, help="Answer a request that was answered in this session from memory.").tag(
         config=True, option=()
     )
+    store = Unicode(
+        "auto",
+        help="Where vectors of `%%glm embed` are kept: auto, off, or the path of a file.",
+    ).tag(config=True)
     budget = Float(
         None,
         allow_none=True,

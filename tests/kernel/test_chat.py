@@ -377,48 +377,6 @@ def test_the_key_of_the_environment_goes_to_no_other_host(kernel: Kernel) -> Non
         assert "authorization" not in other.requests[0].headers
 
 
-# -- embeddings --------------------------------------------------------------------------------
-
-EMBED = "%%glm embed -o e\na cat\n\na kitten\n  a stock market  "
-
-
-def test_an_embed_cell_shows_how_alike_its_lines_are(kernel: Kernel, server: GlmServer) -> None:
-    cell = kernel.run(EMBED)
-    assert cell.status == "ok"
-    assert cell.output["data"].keys() == {"text/html", "text/plain"}
-    assert "<caption>Cosine similarity</caption>" in cell.tags
-    assert cell.html.count("1.00</td>") == 3
-    assert cell.contents("execute_result") == []
-    assert sent(server) == {
-        "model": "embedding-3",
-        "input": ["a cat", "a kitten", "a stock market"],
-    }
-
-
-def test_embeddings_are_vectors_similarities_and_a_frame(kernel: Kernel) -> None:
-    kernel.run(EMBED)
-    assert kernel.value("_ is e")
-    assert kernel.value("(e.vectors.shape, str(e.vectors.dtype))") == ((3, 8), "float32")
-    assert kernel.value("(e.similarity.shape, bool((e.similarity == e.similarity.T).all()))") == (
-        (3, 3),
-        True,
-    )
-    assert kernel.value("[round(float(x), 5) for x in e.similarity.diagonal()]") == [1.0, 1.0, 1.0]
-    assert kernel.value("list(e.df.columns)") == ["a cat", "a kitten", "a stock market"]
-    assert kernel.value("e.df.index.equals(e.df.columns)")
-
-
-def test_embeddings_shown_again_are_the_same_page(kernel: Kernel) -> None:
-    page = kernel.run(EMBED).output["data"]
-    assert kernel.run("e").output["data"] == page
-
-
-def test_options_of_an_embed_line_reach_the_request(kernel: Kernel, server: GlmServer) -> None:
-    kernel.run("%%glm embed -m embedding-2 --dimensions 256\na cat")
-    request = sent(server)
-    assert (request["model"], request["dimensions"]) == ("embedding-2", 256)
-
-
 # -- without a front end -----------------------------------------------------------------------
 
 

@@ -130,8 +130,8 @@ def test_options_are_completed() -> None:
 
 def test_the_first_word_may_be_a_subcommand() -> None:
     assert complete("%%glm e|") == ["embed"]
-    assert complete("%glm |") == list(COMMANDS)
-    assert complete("%glm e|") == ["export", "error"]
+    assert complete("%glm |") == [*COMMANDS, "embed"]
+    assert complete("%glm e|") == ["export", "error", "embed"]
     assert "embed" not in complete("%%glm -m glm-5 |")
 
 
@@ -141,8 +141,16 @@ def test_a_line_without_a_cell_has_the_options_of_a_chat_too() -> None:
 
 
 def test_embed_completes_its_own_options() -> None:
-    assert complete("%%glm embed --d|") == ["--dimensions"]
+    assert complete("%%glm embed --di|") == ["--dimensions"]
     assert complete("%%glm embed --th|") == []
+    assert complete("%glm embed --no|") == ["--no-store"]
+
+
+def test_texts_are_of_a_variable_or_a_column() -> None:
+    assert complete("%glm embed --in |") == ["frame", "prices", "table"]
+    assert complete("%glm embed --in frame.u|") == ["frame.units"]
+    assert complete("%glm embed --in trap.|") == []
+    assert complete("%glm similar cat --in f|") == ["frame"]
 
 
 @pytest.mark.parametrize("word", COMMANDS)

@@ -40,13 +40,25 @@ MAY_IMPORT = {
         "session.templates",
         "session.ledger",
         "session.usage",
+        "session.store",
+        "study.comparison",
         "study.embeddings",
+        "study.pairs",
+        "study.projection",
     ),
     "local": ("api.http", "errors"),
 }
-# The one import against the direction: a value's own protocol names its view. A viewer asks the
-# value itself for its HTML, through this method.
-VALUE, PROTOCOL, VIEW = "glm_magic.api.reply", "_repr_html_", "glm_magic.render.reply"
+# The imports against the direction: a value's own method names its view. A viewer asks the value
+# itself for its HTML, and a person asks it for a picture.
+VIEWS = {
+    "glm_magic.api.reply": {"_repr_html_": "glm_magic.render.reply.render_reply"},
+    "glm_magic.study.comparison": {"_repr_html_": "glm_magic.render.comparison.render_comparison"},
+    "glm_magic.study.embeddings": {
+        "_repr_html_": "glm_magic.render.similarity.render_embeddings",
+        "plot": "glm_magic.render.figure.draw_figure",
+    },
+    "glm_magic.study.projection": {"_repr_html_": "glm_magic.render.plane.render_plane"},
+}
 
 
 def imports(module: str, *, for_types: bool = False) -> Iterator[str]:
@@ -82,16 +94,18 @@ def test_imports_go_one_way(module: str) -> None:
     named = {name for name in imports(module) if name in PATHS and room_of(name)}
     rooms = {f"glm_magic.{room}" for room in MAY_IMPORT} & named
     strange = [n for n in named - rooms if not any(is_in(n, room) for room in allowed)]
-    assert strange == ([VIEW] if module == VALUE else [])
+    views = (view.rpartition(".")[0] for view in VIEWS.get(module, {}).values())
+    assert strange == list(views)
 
 
-def test_a_value_names_its_view_in_its_own_protocol_only() -> None:
-    tree = ast.parse(PATHS[VALUE].read_text("utf-8"))
-    (protocol,) = [
-        f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) and f.name == PROTOCOL
-    ]
-    there = [name for name in imports(VALUE, for_types=True) if is_in(name, "render")]
-    assert there == list(_imports_of(protocol, True)) == [VIEW, f"{VIEW}.render_reply"]
+@pytest.mark.parametrize("module", VIEWS)
+def test_a_value_names_its_view_in_the_method_that_shows_it_only(module: str) -> None:
+    tree = ast.parse(PATHS[module].read_text("utf-8"))
+    functions = {f.name: f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)}
+    inside = [name for method in VIEWS[module] for name in _imports_of(functions[method], True)]
+    views = [(view.rpartition(".")[0], view) for view in VIEWS[module].values()]
+    there = [name for name in imports(module, for_types=True) if is_in(name, "render")]
+    assert there == inside == [name for view in views for name in view]
 
 
 def test_every_room_has_its_rule() -> None:

@@ -73,9 +73,21 @@ def test_each_option_is_read(line: str, options: ChatOptions) -> None:
 
 
 def test_embed_has_options_of_its_own() -> None:
-    assert parse_embed_options(split_words("-m embedding-2 --dimensions 256 -o e")) == EmbedOptions(
-        "embedding-2", 256, "e"
+    line = "-m embedding-2 --dimensions 256 --in df.title --labels a,b -o e --truncate --no-store"
+    assert parse_embed_options(split_words(line)) == EmbedOptions(
+        ("embedding-2",), (256,), "df.title", "a,b", "e", truncate=True, no_store=True
     )
+
+
+def test_several_models_and_widths_are_each_there_once() -> None:
+    line = "-m b -m a -m b --dimensions 512,256,512"
+    assert parse_embed_options(split_words(line)) == EmbedOptions(("b", "a"), (512, 256))
+
+
+@pytest.mark.parametrize("widths", ["256,", "x", "0", "256;512"])
+def test_widths_are_whole_numbers(widths: str) -> None:
+    with pytest.raises(SettingsError, match="--dimensions"):
+        parse_embed_options(["--dimensions", widths])
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ def refusal(**pairs: str) -> str:
     with pytest.raises(SettingsError) as caught:
         settings.assign(pairs)
     assert "\n" not in str(caught.value)
-    assert [row.origin for row in settings.rows()] == ["default"] * 32
+    assert [row.origin for row in settings.rows()] == ["default"] * 33
     return str(caught.value)
 
 
@@ -41,6 +41,7 @@ def test_every_setting_has_a_default_and_a_meaning() -> None:
         ("reasoning", "fold", "default"),
         ("footer", True, "default"),
         ("cache", False, "default"),
+        ("store", "auto", "default"),
         ("budget", None, "default"),
         ("catalog", "", "default"),
         ("connect_timeout_s", 10.0, "default"),

@@ -95,6 +95,8 @@ def values_of(option: str, typed: str, known: Known) -> Candidates:
     Args:
         option: what its value is called, such as "out" or the name of a setting.
     """
+    if option in ("source", "labels"):
+        return Candidates(known.variables.sources(typed), typed)
     if source := _OPTIONS.get(option):
         return Candidates(source(known), typed)
     return setting_values(option, typed, known)
@@ -108,6 +110,8 @@ def setting_values(name: str, typed: str, known: Known) -> Candidates:
         return Candidates(embedding_models(), typed, is_partial=True)
     if name == "catalog":
         return Candidates(file_names(typed, ()), typed)
+    if name == "store":
+        return Candidates(["auto", "off", *file_names(typed, (".sqlite",))], typed)
     if source := _SETTINGS.get(name):
         return Candidates(source(known), typed)
     trait = GlmMagic.settings().get(name)

@@ -22,6 +22,10 @@ _LIMIT_CHARACTERS = 1000
 _BEFORE_VALUE = ("", *"([{,:=+-*/%~<>!")
 _WORDS_BEFORE_VALUE = ("if", "else", "and", "or", "not", "in")
 _WORD, _NAME = re.compile(r"\w*\Z"), re.compile(r"[^\W\d]\w*\Z")
+# Types whose values may be texts, by name: pandas may not be there to ask.
+_SOURCES = frozenset(
+    {"list", "tuple", "dict", "ndarray", "Series", "DataFrame", "Index", "Embeddings"}
+)
 _LIMIT_KEYS = 10_000
 _LIMIT_KEY_CHARACTERS = 200
 
@@ -56,6 +60,16 @@ class Variables:
             if name not in vars(builtins)
             and not issubclass(type(self.namespace.get(name)), ModuleType)
         ]
+
+    def sources(self, typed: str) -> list[str]:
+        """Return what `--in` may name: variables that may hold texts, columns of a DataFrame."""
+        name, dot, _ = typed.partition(".")
+        if not dot:
+            kinds = {name: type(self.namespace.get(name)).__name__ for name in self.names()}
+            return [name for name, kind in kinds.items() if kind in _SOURCES]
+        owner = self.namespace.get(name)
+        columns = () if _is_dict(owner) else _keys(owner)
+        return [f"{name}.{column}" for column in columns if column.isidentifier()]
 
 
 def expression_candidates(inside: str, rest: str, variables: Variables) -> Candidates:

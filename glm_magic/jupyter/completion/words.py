@@ -47,7 +47,7 @@ def line_candidates(magic: str, line: str, known: Known) -> Candidates:
         SettingsError: a `{{` is not closed.
     """
     words, typed, is_quoted = _split(line)
-    first = CELL_WORDS if magic == "%%glm" else tuple(COMMANDS)
+    first = CELL_WORDS if magic == "%%glm" else (*COMMANDS, *CELL_WORDS)
     if is_chat_line(magic, line):
         names = first if magic == "%%glm" and not words else ()
         return _Line("", words, typed, is_quoted, known).candidates(names)
@@ -148,7 +148,7 @@ class _Line:
     def _values(self, action: argparse.Action, typed: str) -> Candidates:
         if action.choices:
             return Candidates(tuple(map(str, action.choices)), typed, "keyword")
-        if self.word in CELL_WORDS and action.dest == "model":
+        if self.word in CELL_WORDS and action.dest == "models":
             return Candidates(embedding_models(), typed, is_partial=True)
         return values_of(action.dest, typed, self.known)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import ipywidgets
@@ -38,10 +38,16 @@ class Widgets:
         return widget
 
     def close(self) -> None:
-        """Close each widget with its layout and style, which are models of their own."""
-        parts = {part for widget in self._all for part in _parts(widget)}
-        for widget in (*parts, *self._all):
-            widget.close()
+        """Close each widget with all that belongs to it."""
+        close_widgets(self._all)
+
+
+def close_widgets(widgets: Iterable[Any]) -> None:
+    """Close each widget with its layout and style, which are models of their own."""
+    widgets = tuple(widgets)
+    parts = {part for widget in widgets for part in _parts(widget)}
+    for widget in (*parts, *widgets):
+        widget.close()
 
 
 def _parts(widget: Any) -> list[Any]:

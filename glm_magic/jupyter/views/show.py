@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import display
 
 from glm_magic.api.reply import Format, ReasoningView, Reply
 from glm_magic.jupyter.runner import View
-from glm_magic.jupyter.views.bundles import line_bundle, model_note, reply_bundle, reply_metadata
+from glm_magic.jupyter.views.bundles import (
+    Shown,
+    line_bundle,
+    model_note,
+    value_bundle,
+    value_metadata,
+)
 from glm_magic.render.settings import render_settings, render_settings_plain
 from glm_magic.session.settings import Setting
-
-if TYPE_CHECKING:
-    from glm_magic.study.embeddings import Embeddings
 
 
 class ReplyView(View, Protocol):
@@ -117,14 +120,9 @@ class StaticView:
         display(line_bundle(line), raw=True)
 
 
-def show_value(value: Reply | Embeddings) -> None:
+def show_value(value: Shown) -> None:
     """Show a value as it was shown when it came."""
-    if isinstance(value, Reply):
-        display(reply_bundle(value), raw=True, metadata=reply_metadata(value))
-        return
-    from glm_magic.render.similarity import render_embeddings, render_embeddings_plain
-
-    show_table(render_embeddings(value), render_embeddings_plain(value))
+    display(value_bundle(value), raw=True, metadata=value_metadata(value))
 
 
 def show_settings(rows: Sequence[Setting]) -> None:

@@ -1,0 +1,75 @@
+"""How far a long run of embeddings is: a bar while it runs, one static output in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.display import DisplayHandle, display
+from tqdm.auto import tqdm
+
+from glm_magic.jupyter.views.bundles import Bundle
+from glm_magic.jupyter.views.column import close_widgets
+from glm_magic.jupyter.views.show import is_terminal, is_watched
+
+__all__ = ["Progress"]
+
+
+class _Bar(tqdm):  # type: ignore[type-arg]
+    """A bar without tqdm's own thread, which would draw into whatever cell runs by then."""
+
+    monitor_interval = 0
+
+
+class Progress:
+    """A view of embeddings that come; values are handed on as they are fed.
+
+    Args:
+        total: how many texts are to come; 0 shows no bar.
+
+    Attributes:
+        take: takes one value and returns how many texts it has.
+    """
+
+    dirty = False
+
+    def __init__(self, shell: InteractiveShell, total: int) -> None:
+        self.take: Callable[[Any], int] = lambda value: 1
+        self._handle: DisplayHandle | None = None
+        self._bar: Any = None
+        if total and is_terminal(shell):
+            self._bar = _Bar(total=total, unit=" texts", leave=False)
+        elif total and is_watched(shell):
+            self._bar = _Bar(total=total, unit=" texts", leave=False, display=False)
+            self._handle = display(self._bar.container, display_id=True)
+
+    def feed(self, values: list[Any]) -> None:
+        """Take values, and move the bar on."""
+        for value in values:
+            count = self.take(value)
+            if self._bar is not None:
+                self._bar.update(count)
+
+    def paint(self) -> None:
+        """Move the clock of the bar on."""
+        if self._bar is not None:
+            self._bar.refresh()
+
+    def finish(self, bundle: Bundle, metadata: dict[str, Any] | None = None) -> None:
+        """Put the static output in the place of the bar."""
+        if self._handle is not None:
+            self._handle.update(bundle, raw=True, metadata=metadata)
+        else:
+            display(bundle, raw=True, metadata=metadata)
+        self.close()
+
+    def close(self) -> None:
+        """Take the bar away; a second time does nothing."""
+        bar, self._bar = self._bar, None
+        if bar is None:
+            return
+        container = getattr(bar, "container", None)
+        bar.close()
+        if container is not None:
+            close_widgets((container, *container.children))

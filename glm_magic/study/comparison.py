@@ -1,0 +1,324 @@
+"""The same texts embedded in several ways, side by side: what does a smaller vector cost me?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from glm_magic.errors import SettingsError
+from glm_magic.study.embeddings import Embeddings
+from glm_magic.study.neighbours import nearest
+from glm_magic.study.pairs import pair_positions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Comparison", "Member", "Move", "compare", "with_cuts"]
+
+FloatArray = npt.NDArray[np.float32]
+IndexArray = npt.NDArray[np.intp]
+
+# Of more texts some pairs, and the neighbours of some texts, stand for all.
+_LIMIT_TEXTS = 2_000
+_SAMPLED_PAIRS = 1_000_000
+_MOST_NEIGHBOURS = 10
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Member:
+    """One of those compared, with a name that tells it from the others."""
+
+    name: str
+    embeddings: Embeddings
+
+    @property
+    def cut_from(self) -> int | None:
+        """The width of the vectors it was cut from; None as the model made it."""
+        return self.embeddings.cut_from
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A pair of texts that is nearer or farther in one member than in the reference.
+
+    Attributes:
+        i, j: positions of the texts.
+        name: of the member where it moved most.
+        before, after: the similarity in the reference and there.
+        rank_before, rank_after: among all pairs, 1 for the closest.
+    """
+
+    i: int
+    j: int
+    name: str
+    before: float
+    after: float
+    rank_before: int
+    rank_after: int
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """The same texts, embedded in several ways. Without slots: what is reckoned is kept.
+
+    Attributes:
+        members: at least two, of the same texts in the same order.
+    """
+
+    members: tuple[Member, ...]
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __iter__(self) -> Iterator[Member]:
+        return iter(self.members)
+
+    def __getitem__(self, key: str | int) -> Embeddings:
+        """Return the embeddings of a member, by its name or position."""
+        if isinstance(key, int):
+            return self.members[key].embeddings
+        for member in self.members:
+            if member.name == key:
+                return member.embeddings
+        raise KeyError(key)
+
+    def __repr__(self) -> str:
+        names = ", ".join(member.name for member in self.members)
+        return f"<Comparison of {names} on {len(self.texts):,} texts>"
+
+    def _repr_html_(self) -> str:
+        """Show it where our own formatter does not: in other viewers."""
+        from glm_magic.render.comparison import render_comparison
+
+        return render_comparison(self)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What was embedded."""
+        return self.members[0].embeddings.texts
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each text is called."""
+        return self.members[0].embeddings.names
+
+    @property
+    def reference(self) -> Member:
+        """The widest that a model made itself; the first of equals."""
+        own = [member for member in self.members if member.cut_from is None]
+        return max(own or self.members, key=lambda member: member.embeddings.dimensions)
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether there are so many texts that some pairs stand for all."""
+        return len(self.texts) > _LIMIT_TEXTS
+
+    @property
+    def k(self) -> int:
+        """How many nearest texts are compared: 10, or half of those there are."""
+        others = len(self.texts) - (self._split or 1)
+        return max(1, min(_MOST_NEIGHBOURS, others // 2))
+
+    @property
+    def correlation(self) -> pd.DataFrame:
+        """Spearman's rank correlation of the similarities of pairs: members x members, -1 to 1.
+
+        1: both order all pairs the same way. NaN where all similarities of one are equal.
+        """
+        return self._ranks.corr()
+
+    def overlap(self, k: int | None = None) -> pd.DataFrame:
+        """Return the mean share of the k nearest texts that two members agree on, 0 to 1.
+
+        Args:
+            k: None takes `.k`.
+        """
+        import pandas as pd
+
+        k = k or self.k
+        near = [self._near(member.embeddings, k) for member in self.members]
+        shares = [[_shared(a, b) for b in near] for a in near]
+        names = self._member_names
+        return pd.DataFrame(shares, index=names, columns=names)
+
+    def moved(self, count: int = 10) -> list[Move]:
+        """Return the pairs whose rank moved most from the reference to any other member."""
+        ranks = self._ranks.rank(ascending=False, method="min").to_numpy()
+        place = self._member_names.index(self.reference.name)
+        shifts = np.abs(ranks - ranks[:, [place]])
+        most = shifts.argmax(axis=1)
+        largest = shifts.max(axis=1)
+        order = np.argsort(-largest, kind="stable")[:count]
+        return [
+            self._move(int(pair), place, int(most[pair]), ranks)
+            for pair in order
+            if largest[pair] > 0
+        ]
+
+    def _move(self, pair: int, place: int, to: int, ranks: npt.NDArray[Any]) -> Move:
+        i, j = (int(positions[pair]) for positions in self._pairs)
+        return Move(
+            i,
+            j,
+            self.members[to].name,
+            _cosine(self.members[place].embeddings, i, j),
+            _cosine(self.members[to].embeddings, i, j),
+            int(ranks[pair, place]),
+            int(ranks[pair, to]),
+        )
+
+    @property
+    def df(self) -> pd.DataFrame:
+        """A row for each member: what it is, how it agrees with the reference, what it took."""
+        import pandas as pd
+
+        name = self.reference.name
+        correlation, overlap = self.correlation[name], self.overlap()[name]
+        rows = [_facts(member) for member in self.members]
+        table = pd.DataFrame(rows, index=pd.Index(self._member_names, name="name"))
+        table.insert(3, "correlation", correlation.to_numpy())
+        table.insert(4, "overlap", overlap.to_numpy())
+        return table
+
+    @property
+    def _split(self) -> int | None:
+        return self.members[0].embeddings.split
+
+    @property
+    def _member_names(self) -> list[str]:
+        return [member.name for member in self.members]
+
+    @cached_property
+    def _pairs(self) -> tuple[IndexArray, IndexArray]:
+        """The positions of both texts of each pair that is looked at."""
+        embeddings = self.members[0].embeddings
+        if not self.is_sampled:
+            return pair_positions(embeddings)
+        rows, columns = embeddings.rows, embeddings.columns
+        chance = np.random.default_rng(0)
+        i = chance.integers(0, rows.stop or len(embeddings), _SAMPLED_PAIRS)
+        j = chance.integers(columns.start, columns.stop, _SAMPLED_PAIRS)
+        differs = i != j
+        return i[differs], j[differs]
+
+    @cached_property
+    def _ranks(self) -> pd.DataFrame:
+        """The rank of each pair, the lowest similarity first: pairs x members."""
+        import pandas as pd
+
+        i, j = self._pairs
+        cosines = {m.name: _cosines(m.embeddings, i, j) for m in self.members}
+        return pd.DataFrame(cosines).rank()
+
+    def _near(self, embeddings: Embeddings, k: int) -> IndexArray:
+        """The k nearest among the columns of each row, or of some rows."""
+        count = embeddings.rows.stop or len(embeddings)
+        rows = np.arange(0, count, -(-count // _LIMIT_TEXTS))
+        among = embeddings.vectors[embeddings.columns]
+        skip = rows if self._split is None else None
+        return nearest(among, embeddings.vectors[rows], k, skip=skip)[0]
+
+
+def _cosine(embeddings: Embeddings, i: int, j: int) -> float:
+    return float(embeddings.vectors[i] @ embeddings.vectors[j])
+
+
+def _cosines(embeddings: Embeddings, i: IndexArray, j: IndexArray) -> FloatArray:
+    if len(embeddings) <= _LIMIT_TEXTS:
+        cosines: FloatArray = embeddings.similarity[i, j - (embeddings.split or 0)]
+        return cosines
+    # In parts: of a million pairs the vectors themselves would have gigabytes.
+    parts = [slice(start, start + 10_000) for start in range(0, len(i), 10_000)]
+    vectors = embeddings.vectors
+    return np.concatenate([np.einsum("ij,ij->i", vectors[i[p]], vectors[j[p]]) for p in parts])
+
+
+def _shared(a: IndexArray, b: IndexArray) -> float:
+    """The mean share of each row of `a` that is in the row of `b`."""
+    return float((a[:, :, None] == b[:, None, :]).any(axis=2).mean())
+
+
+def _facts(member: Member) -> dict[str, Any]:
+    e = member.embeddings
+    return {
+        "model": e.model,
+        "dimensions": e.dimensions,
+        "cut_from": member.cut_from,
+        "bytes_per_text": e.dimensions * e.vectors.itemsize,
+        "prompt_tokens": e.usage.prompt_tokens,
+        "cost": e.cost.amount if e.cost else None,
+    }
+
+
+def compare(embeddings: Sequence[Embeddings], names: Sequence[str] | None = None) -> Comparison:
+    """Return embeddings of the same texts side by side.
+
+    Args:
+        names: one for each; None calls them by what they differ in, model or width.
+
+    Raises:
+        SettingsError: fewer than two, or fewer than three texts, or not the same texts.
+    """
+    if len(embeddings) < 2:
+        raise SettingsError("a comparison needs two embeddings or more")
+    first = embeddings[0]
+    if len(first) < 3:
+        raise SettingsError(f"a comparison needs three texts or more; here is {len(first)}")
+    for number, other in enumerate(embeddings[1:], 2):
+        if (other.texts, other.split) != (first.texts, first.split):
+            raise SettingsError(f"the texts of number {number} are not those of number 1")
+    if names is None:
+        names = _unique(_own_names(embeddings))
+    if len(names) != len(embeddings) or len(set(names)) != len(names):
+        raise SettingsError(f"{len(embeddings)} names are expected, each another")
+    return Comparison(tuple(map(Member, names, embeddings)))
+
+
+def _own_names(embeddings: Sequence[Embeddings]) -> list[str]:
+    """Model, width or both: what they differ in."""
+    models = [e.model for e in embeddings]
+    widths = [
+        f"{e.cut_from} cut to {e.dimensions}" if e.cut_from else str(e.dimensions)
+        for e in embeddings
+    ]
+    if len(set(models)) == 1:
+        return widths
+    if len(set(models)) == len(models):
+        return models
+    return [f"{model} · {width}" for model, width in zip(models, widths, strict=True)]
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    """The names, those that came before with a number."""
+    counts = [names[: place + 1].count(name) for place, name in enumerate(names)]
+    return [
+        f"{name} ({count})" if count > 1 else name
+        for name, count in zip(names, counts, strict=True)
+    ]
+
+
+def with_cuts(comparison: Comparison) -> Comparison:
+    """Return it with a twin of each narrower member: the widest of its model cut to that width."""
+    own = [member for member in comparison if member.cut_from is None]
+    models = {member.embeddings.model for member in own}
+    cuts = []
+    for model in dict.fromkeys(member.embeddings.model for member in own):
+        of_model = [member for member in own if member.embeddings.model == model]
+        widest = max(of_model, key=lambda member: member.embeddings.dimensions)
+        before = f"{model} · " if len(models) > 1 else ""
+        for member in of_model:
+            cuts += _cut(widest.embeddings, member.embeddings.dimensions, before)
+    return Comparison((*comparison.members, *cuts))
+
+
+def _cut(widest: Embeddings, dimensions: int, before: str) -> list[Member]:
+    """The twin of a narrower member, if it is one and a twin can be made."""
+    if dimensions >= widest.dimensions or not widest.vectors[:, :dimensions].any(axis=1).all():
+        return []
+    name = f"{before}{widest.dimensions} cut to {dimensions}"
+    return [Member(name, widest.shortened(dimensions))]
