@@ -58,7 +58,9 @@ def draw_figure(embeddings: Embeddings, kind: str) -> Figure:
 
 def _title(axes: Axes, embeddings: Embeddings) -> None:
     families = choose_families()
-    (title,) = drawable([shorten(f"{embeddings.model}, {embeddings.dimensions:,}-d", 80)], families)
+    (title,) = drawable(
+        [shorten(f"{embeddings.model}, {embeddings.dimensions:,} dimensions", 80)], families
+    )
     axes.set_title(title, parse_math=False, family=families)
 
 

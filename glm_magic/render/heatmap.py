@@ -41,8 +41,8 @@ _STAYS = (
 _LIMIT_PLAIN = 12
 _PLAIN_COLUMNS = 30
 
-# A picture: its longest side, and the side of a cell where there are few.
-_PIXELS, _CELL_PIXELS = 480, 24
+# A picture: its longest side, that of one beside others, and a cell's side where there are few.
+_PIXELS, _SMALL_PIXELS, _CELL_PIXELS = 480, 240, 24
 # More steps of the shade are not seen, and make the file larger.
 _STEPS = 32
 
@@ -79,7 +79,12 @@ def _longest_side(embeddings: Embeddings) -> int:
 
 
 def render_heatmap(embeddings: Embeddings) -> str:
-    """Return a table where each side has 40 texts at most, else a picture."""
+    """Return a table where each side has 40 texts at most, else a picture.
+
+    "" where one of two sets is empty, as it may be when a run was stopped.
+    """
+    if embeddings.split in (0, len(embeddings)):
+        return ""
     if _longest_side(embeddings) <= _LIMIT_TABLE:
         return _render_table(embeddings)
     return _render_picture(_sample(embeddings), len(embeddings))
@@ -143,7 +148,7 @@ def render_heatmap_plain(embeddings: Embeddings) -> list[str]:
     if _longest_side(embeddings) > _LIMIT_TABLE:
         return []
     grid = _Grid.of(embeddings)
-    if len(grid.columns) > _LIMIT_PLAIN:
+    if not 0 < len(grid.columns) <= _LIMIT_PLAIN:
         return []
     names = [shorten(name, _PLAIN_COLUMNS) for name in embeddings.names]
     head = ("", "", *(str(i + 1) for i in grid.columns))
@@ -161,9 +166,9 @@ def render_heatmap_plain(embeddings: Embeddings) -> list[str]:
 
 def _render_picture(embeddings: Embeddings, count: int) -> str:
     matrix = embeddings.similarity
-    drawn = _averaged(matrix)
+    drawn = _averaged(matrix, _PIXELS)
     low, high = np.quantile(drawn, (0.01, 0.99)).tolist()
-    size, png = _draw_png(drawn, Shade(low, high))
+    size, png = _draw_png(drawn, Shade(low, high), _PIXELS)
     what = _what(embeddings)
     notes = (
         f"{what}: {low:z.2f} and less is clear, {high:z.2f} and more is full",
@@ -182,26 +187,26 @@ def _what(embeddings: Embeddings) -> str:
     return f"{counted(split, 'text')} (downwards) with {count - split:,} others (to the right)"
 
 
-def _averaged(matrix: FloatArray) -> FloatArray:
+def _averaged(matrix: FloatArray, pixels: int) -> FloatArray:
     """The matrix, or the averages of blocks of it where it has more than a picture's points."""
     for axis in (0, 1):
         count = matrix.shape[axis]
-        if count > _PIXELS:
-            starts = np.arange(_PIXELS) * count // _PIXELS
+        if count > pixels:
+            starts = np.arange(pixels) * count // pixels
             sizes = np.diff(starts, append=count).astype(np.float32)
             shape = (-1, 1) if axis == 0 else (1, -1)
             matrix = np.add.reduceat(matrix, starts, axis=axis) / sizes.reshape(shape)
     return matrix
 
 
-def _draw_png(drawn: FloatArray, shade: Shade) -> tuple[int, bytes]:
+def _draw_png(drawn: FloatArray, shade: Shade, most: int) -> tuple[int, bytes]:
     """The width of a picture with a square for each value, and its PNG."""
     from PIL import Image
 
     steps = np.rint(shade.strengths(drawn) * (_STEPS - 1)).astype(np.uint8)
     for axis, count in enumerate(steps.shape):
         # Enlarged here: not every viewer keeps the style that would do it without blur.
-        pixels = min(_PIXELS, _CELL_PIXELS * count)
+        pixels = min(most, _CELL_PIXELS * count)
         steps = steps.take(np.arange(pixels) * count // pixels, axis=axis)
     image = Image.fromarray(steps)
     image.putpalette(bytes.fromhex(COLOUR[1:]) * _STEPS)
@@ -222,10 +227,10 @@ def draw_cells(embeddings: Embeddings, name: str) -> str:
     """
     alt = f"Heat map, {name}: {_what(embeddings)}"
     if _longest_side(embeddings) > _LIMIT_CELLS:
-        drawn = _averaged(_sample(embeddings).similarity)
+        drawn = _averaged(_sample(embeddings).similarity, _SMALL_PIXELS)
         low, high = np.quantile(drawn, (0.01, 0.99)).tolist()
-        pixels, png = _draw_png(drawn, Shade(low, high))
-        return png_image(png, alt, min(pixels, _CELLS_WIDTH + _MARGIN))
+        width, png = _draw_png(drawn, Shade(low, high), _SMALL_PIXELS)
+        return png_image(png, alt, width)
     grid = _Grid.of(embeddings)
     side = min(34, _CELLS_WIDTH // len(grid.rows))
     body = "".join((*_draw_squares(grid.matrix, side), *_draw_numbers(grid, side)))

@@ -33,7 +33,7 @@ def render_pairs(embeddings: Embeddings) -> list[str]:
 
 def _groups(embeddings: Embeddings) -> list[Group]:
     """The pairs to show, by their captions: all of a few, else those at both ends."""
-    if len(embeddings) == 2:
+    if len(embeddings) == 2 and embeddings.split in (None, 1):
         return [("Cosine similarity", [Pair(0, 1, float(embeddings.similarity[0, -1]))])]
     split = embeddings.split or len(embeddings)
     if split * len(embeddings) > _LIMIT_CELLS:

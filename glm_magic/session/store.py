@@ -15,7 +15,7 @@ import os
 import sqlite3
 import stat
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,12 +189,14 @@ class VectorStore:
         Raises:
             StoreError: see the class.
         """
-        with self._opened() as connection:
-            if connection is not None:
-                connection.execute("BEGIN")  # one lock for all the looks that follow
-                if found := _find_space(connection, space):
-                    return _Search(connection, *found, texts).run()
-        return np.empty(0, np.intp), np.empty((0, space.dimensions), np.float32)
+        nothing = np.empty(0, np.intp), np.empty((0, space.dimensions), np.float32)
+
+        def look(connection: sqlite3.Connection) -> tuple[IndexArray, FloatArray]:
+            connection.execute("BEGIN")  # one lock for all that is read
+            found = _find_space(connection, space)
+            return _Search(connection, *found, texts).run() if found else nothing
+
+        return self._use(look, nothing)
 
     def keep(self, space: Space, texts: Sequence[str], vectors: FloatArray) -> None:
         """Keep the vectors of some texts: all of them, or, where that fails, none.
@@ -214,11 +216,14 @@ class VectorStore:
         if not texts:
             return
         keys = _hash_all(texts)
-        with self._writing() as connection:
+
+        def write(connection: sqlite3.Connection) -> None:
             space_id = self._note_space(connection, space, vectors.shape[1])
             for start in range(0, len(keys), _BLOCK_TEXTS):
                 stop = start + _BLOCK_TEXTS
                 _insert_block(connection, space_id, keys[start:stop], vectors[start:stop])
+
+        self._write(write)
 
     def _note_space(self, connection: sqlite3.Connection, space: Space, width: int) -> int:
         """Return the id of a space, which is new or has this width."""
@@ -244,16 +249,9 @@ class VectorStore:
         Raises:
             StoreError: see the class.
         """
-        with self._opened() as connection:
-            if connection is None:
-                return StoreFacts(self.path, 0, 0, ())
-            rows = connection.execute(
-                "SELECT endpoint, model, width, count(*) FROM spaces "
-                "JOIN texts ON texts.space = spaces.id "
-                "GROUP BY spaces.id ORDER BY model, endpoint, width"
-            )
-            models = tuple(SpaceFacts(*row) for row in rows)
-            size_bytes = self._file.stat().st_size
+        nothing: tuple[SpaceFacts, ...] = ()
+        models = self._use(_count_texts, nothing)
+        size_bytes = self._file.stat().st_size if models else 0
         return StoreFacts(self.path, size_bytes, sum(model.texts for model in models), models)
 
     def clear(self) -> int:
@@ -262,55 +260,44 @@ class VectorStore:
         Raises:
             StoreError: see the class.
         """
-        with self._opened() as connection:
-            if connection is None:
-                return 0
-            with _transaction(connection):
-                count: int = connection.execute("SELECT count(*) FROM texts").fetchone()[0]
-                for table in ("texts", "blocks", "spaces"):
-                    connection.execute(f"DELETE FROM {table}")
-            connection.execute("VACUUM")
-        return count
+        return self._use(_clear, 0)
 
     # -- the file --------------------------------------------------------------------------
 
-    @contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection | None]:
-        """A connection; None where nothing was kept yet."""
+    # These take a function instead of being context managers of their own: an interrupt between a
+    # generator's `yield` and the body of the `with` would leave the file locked.
+
+    def _use(self, act: Callable[[sqlite3.Connection], T], nothing: T) -> T:
+        """Return what `act` makes of the tables; `nothing` where there are none yet."""
         with _LOCK, self._failures():
             if not _is_there(self._file):
-                yield None
-                return
-            with self._connect() as connection:
+                return nothing
+            with closing(self._connect()) as connection:
                 if not _has_tables(connection):
-                    yield None
-                    return
+                    return nothing
                 _close_to_others(self._file)
-                yield connection
+                return act(connection)
 
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """A connection inside a transaction; the file and its tables are made."""
+    def _write(self, act: Callable[[sqlite3.Connection], None]) -> None:
+        """Let `act` write, all or nothing; make the file and the tables."""
         with _LOCK, self._failures():
             if not _is_there(self._file):
                 _create_file(self._file)
-            with self._connect() as connection, _transaction(connection):
-                if not _has_tables(connection):
-                    for statement in _SCHEMA:
-                        connection.execute(statement)
-                _close_to_others(self._file)
-                yield connection
+            with closing(self._connect()) as connection:
+                connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+                # One flush fewer, safe on file systems with a journal of their own.
+                connection.execute("PRAGMA synchronous = NORMAL")
+                with connection:
+                    connection.execute("BEGIN IMMEDIATE")
+                    if not _has_tables(connection):
+                        _create_tables(connection)
+                    _close_to_others(self._file)
+                    act(connection)
 
-    @contextmanager
-    def _connect(self) -> Iterator[sqlite3.Connection]:
+    def _connect(self) -> sqlite3.Connection:
         # "rw" makes no file, and reads one that may not be written.
         uri, timeout = f"{self._file.as_uri()}?mode=rw", self._busy_timeout_s
-        connection = sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None)
-        with closing(connection):
-            connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")  # of a file that is empty yet
-            # One flush fewer in each request, safe on file systems with a journal of their own.
-            connection.execute("PRAGMA synchronous = NORMAL")
-            yield connection
+        return sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None)
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
@@ -383,14 +370,6 @@ def _close_to_others(path: Path) -> None:
 # -- its tables ------------------------------------------------------------------------------
 
 
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Begin to write once nobody else does; an error or an interrupt inside undoes it all."""
-    with connection:
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-
-
 def _has_tables(connection: sqlite3.Connection) -> bool:
     """Whether the tables are there; False for an empty file.
 
@@ -409,6 +388,31 @@ def _has_tables(connection: sqlite3.Connection) -> bool:
     if owner or version or connection.execute("SELECT 1 FROM sqlite_master").fetchone():
         raise _Unfit(f"is the database of another program; {_ANOTHER}")
     return False
+
+
+def _create_tables(connection: sqlite3.Connection) -> None:
+    for statement in _SCHEMA:
+        connection.execute(statement)
+
+
+def _count_texts(connection: sqlite3.Connection) -> tuple[SpaceFacts, ...]:
+    rows = connection.execute(
+        "SELECT endpoint, model, width, count(*) FROM spaces "
+        "JOIN texts ON texts.space = spaces.id "
+        "GROUP BY spaces.id ORDER BY model, endpoint, width"
+    )
+    return tuple(SpaceFacts(*row) for row in rows)
+
+
+def _clear(connection: sqlite3.Connection) -> int:
+    """Remove all rows and shrink the file; return how many texts there were."""
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        count: int = connection.execute("SELECT count(*) FROM texts").fetchone()[0]
+        for table in ("texts", "blocks", "spaces"):
+            connection.execute(f"DELETE FROM {table}")
+    connection.execute("VACUUM")
+    return count
 
 
 def _find_space(connection: sqlite3.Connection, space: Space) -> tuple[int, int] | None:

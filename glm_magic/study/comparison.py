@@ -12,8 +12,7 @@ import numpy.typing as npt
 
 from glm_magic.errors import SettingsError
 from glm_magic.study.embeddings import Embeddings
-from glm_magic.study.neighbours import nearest
-from glm_magic.study.pairs import pair_positions
+from glm_magic.study.neighbours import cosine_similarity, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,9 +22,8 @@ __all__ = ["Comparison", "Member", "Move", "compare", "with_cuts"]
 FloatArray = npt.NDArray[np.float32]
 IndexArray = npt.NDArray[np.intp]
 
-# Of more texts some pairs, and the neighbours of some texts, stand for all.
-_LIMIT_TEXTS = 2_000
-_SAMPLED_PAIRS = 1_000_000
+# Of more texts so many stand for all: their pairs, and their neighbours among all.
+_LIMIT_TEXTS = 1_000
 _MOST_NEIGHBOURS = 10
 
 
@@ -124,7 +122,7 @@ class Comparison:
         others = len(self.texts) - (self._split or 1)
         return max(1, min(_MOST_NEIGHBOURS, others // 2))
 
-    @property
+    @cached_property
     def correlation(self) -> pd.DataFrame:
         """Spearman's rank correlation of the similarities of pairs: members x members, -1 to 1.
 
@@ -138,9 +136,15 @@ class Comparison:
         Args:
             k: None takes `.k`.
         """
+        return self._overlap if k is None else self._overlap_of(k)
+
+    @cached_property
+    def _overlap(self) -> pd.DataFrame:
+        return self._overlap_of(self.k)
+
+    def _overlap_of(self, k: int) -> pd.DataFrame:
         import pandas as pd
 
-        k = k or self.k
         near = [self._near(member.embeddings, k) for member in self.members]
         shares = [[_shared(a, b) for b in near] for a in near]
         names = self._member_names
@@ -148,7 +152,8 @@ class Comparison:
 
     def moved(self, count: int = 10) -> list[Move]:
         """Return the pairs whose rank moved most from the reference to any other member."""
-        ranks = self._ranks.rank(ascending=False, method="min").to_numpy()
+        # From the closest, and of equal pairs the middle of their ranks.
+        ranks = len(self._ranks) + 1 - self._ranks.to_numpy()
         place = self._member_names.index(self.reference.name)
         shifts = np.abs(ranks - ranks[:, [place]])
         most = shifts.argmax(axis=1)
@@ -194,31 +199,47 @@ class Comparison:
         return [member.name for member in self.members]
 
     @cached_property
+    def _chosen(self) -> tuple[IndexArray, IndexArray]:
+        """The positions of the texts whose pairs are looked at: of the rows and of the columns."""
+        count = len(self.texts)
+        chance = np.random.default_rng(0)
+        if self._split is None:
+            chosen = _some(np.arange(count), chance)
+            return chosen, chosen
+        return _some(np.arange(self._split), chance), _some(np.arange(self._split, count), chance)
+
+    @cached_property
     def _pairs(self) -> tuple[IndexArray, IndexArray]:
         """The positions of both texts of each pair that is looked at."""
-        embeddings = self.members[0].embeddings
-        if not self.is_sampled:
-            return pair_positions(embeddings)
-        rows, columns = embeddings.rows, embeddings.columns
-        chance = np.random.default_rng(0)
-        i = chance.integers(0, rows.stop or len(embeddings), _SAMPLED_PAIRS)
-        j = chance.integers(columns.start, columns.stop, _SAMPLED_PAIRS)
-        differs = i != j
-        return i[differs], j[differs]
+        rows, columns = self._chosen
+        i, j = self._places
+        return rows[i], columns[j]
+
+    @cached_property
+    def _places(self) -> tuple[IndexArray, IndexArray]:
+        """The same as places among those chosen."""
+        rows, columns = self._chosen
+        if self._split is None:
+            return np.triu_indices(len(rows), k=1)
+        i, j = np.indices((len(rows), len(columns)))
+        return i.ravel(), j.ravel()
 
     @cached_property
     def _ranks(self) -> pd.DataFrame:
         """The rank of each pair, the lowest similarity first: pairs x members."""
         import pandas as pd
 
-        i, j = self._pairs
-        cosines = {m.name: _cosines(m.embeddings, i, j) for m in self.members}
+        cosines = {member.name: self._cosines(member.embeddings) for member in self.members}
         return pd.DataFrame(cosines).rank()
+
+    def _cosines(self, embeddings: Embeddings) -> FloatArray:
+        rows, columns = (embeddings.vectors[chosen] for chosen in self._chosen)
+        cosines: FloatArray = cosine_similarity(rows, columns)[self._places]
+        return cosines
 
     def _near(self, embeddings: Embeddings, k: int) -> IndexArray:
         """The k nearest among the columns of each row, or of some rows."""
-        count = embeddings.rows.stop or len(embeddings)
-        rows = np.arange(0, count, -(-count // _LIMIT_TEXTS))
+        rows = self._chosen[0]
         among = embeddings.vectors[embeddings.columns]
         skip = rows if self._split is None else None
         return nearest(among, embeddings.vectors[rows], k, skip=skip)[0]
@@ -228,14 +249,11 @@ def _cosine(embeddings: Embeddings, i: int, j: int) -> float:
     return float(embeddings.vectors[i] @ embeddings.vectors[j])
 
 
-def _cosines(embeddings: Embeddings, i: IndexArray, j: IndexArray) -> FloatArray:
-    if len(embeddings) <= _LIMIT_TEXTS:
-        cosines: FloatArray = embeddings.similarity[i, j - (embeddings.split or 0)]
-        return cosines
-    # In parts: of a million pairs the vectors themselves would have gigabytes.
-    parts = [slice(start, start + 10_000) for start in range(0, len(i), 10_000)]
-    vectors = embeddings.vectors
-    return np.concatenate([np.einsum("ij,ij->i", vectors[i[p]], vectors[j[p]]) for p in parts])
+def _some(positions: IndexArray, chance: np.random.Generator) -> IndexArray:
+    """All, or some of many, the same each time."""
+    if positions.size <= _LIMIT_TEXTS:
+        return positions
+    return np.sort(chance.choice(positions, _LIMIT_TEXTS, replace=False))
 
 
 def _shared(a: IndexArray, b: IndexArray) -> float:

@@ -147,7 +147,13 @@ class Embeddings:
         return pair_frame(self)
 
     def check_matrix(self, name: str, limit: int = LIMIT_MATRIX_TEXTS) -> None:
-        if len(self) > limit:
+        """Refuse what needs every text with every other, or all of one set with the other.
+
+        Raises:
+            SettingsError: it has more numbers than the matrix of `limit` texts.
+        """
+        others = len(self) - (self.split or 0)
+        if (self.split or len(self)) * others > limit**2:
             raise SettingsError(
                 f".{name} is made for {limit:,} texts at most, and these are {len(self):,}; "
                 ".nearest(text, k) finds what is near one of them"
@@ -189,19 +195,30 @@ class Embeddings:
     def _query(self, text: str | int | npt.ArrayLike) -> tuple[FloatArray, int | None]:
         if isinstance(text, str):
             place = self._position(text)
-            return self.vectors[place], place
-        if isinstance(text, int | np.integer):
+            return self._row(place), place
+        if isinstance(text, int | np.integer) and not isinstance(text, bool):
             place = int(text)
             if not -len(self) <= place < len(self):
                 raise SettingsError(f"there is no text {place}; there are {len(self):,}, from 0 on")
-            return self.vectors[place], place % len(self)
-        vector = np.asarray(text, dtype=np.float32)
+            return self._row(place), place % len(self)
+        return self._vector(text), None
+
+    def _row(self, place: int) -> FloatArray:
+        row: FloatArray = self.vectors[place]
+        return row
+
+    def _vector(self, numbers: npt.ArrayLike) -> FloatArray:
+        expected = f"a text, a position or a vector of {self.dimensions} numbers is expected"
+        try:
+            vector = np.asarray(numbers, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise SettingsError(f"{expected}, not {type(numbers).__name__}") from error
         if vector.shape != (self.dimensions,):
-            raise SettingsError(
-                f"a text, a position or a vector of {self.dimensions} numbers is expected, "
-                f"not an array of shape {vector.shape}"
-            )
-        return unit_vectors(vector[None])[0], None
+            raise SettingsError(f"{expected}, not an array of shape {vector.shape}")
+        if not np.isfinite(vector).all() or not vector.any():
+            raise SettingsError(f"{expected}; this one is zero or not finite")
+        units: FloatArray = unit_vectors(vector[None])[0]
+        return units
 
     def _position(self, text: str) -> int:
         for known in (self.texts, self.labels):
@@ -277,7 +294,10 @@ class Embeddings:
         if not isinstance(other, Embeddings):
             return NotImplemented
         self._check_like(other)
-        new = [i for i, text in enumerate(other.texts) if text not in set(self.texts)]
+        known = set(self.texts)
+        firsts = {text: i for i, text in reversed(list(enumerate(other.texts)))}
+        new = [i for i, text in enumerate(other.texts) if text not in known and firsts[text] == i]
+        cut = sorted(set(other.cut) & set(new))
         return replace(
             self,
             texts=(*self.texts, *(other.texts[i] for i in new)),
@@ -289,7 +309,8 @@ class Embeddings:
             split=None,
             requests=self.requests + other.requests,
             recalled=self.recalled + other.recalled,
-            cut=(*self.cut, *(len(self) + new.index(i) for i in other.cut if i in new)),
+            cut=(*self.cut, *(len(self) + bisect_left(new, i) for i in cut)),
+            missing=self.missing + other.missing,
             date=max(self.date, other.date),
             billed_in=self.billed_in if self.billed_in == other.billed_in else None,
         )

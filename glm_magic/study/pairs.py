@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from glm_magic.study.embeddings import Embeddings
 
-__all__ = ["LIMIT_PAIRS_TEXTS", "Pair", "extreme_pairs", "pair_frame", "pair_positions"]
+__all__ = ["LIMIT_PAIRS_TEXTS", "Pair", "extreme_pairs", "pair_frame"]
 
 # Of so many texts there are twelve million pairs.
 LIMIT_PAIRS_TEXTS = 5_000
@@ -28,7 +28,7 @@ class Pair:
     similarity: float
 
 
-def pair_positions(embeddings: Embeddings) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+def _positions(embeddings: Embeddings) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Return the positions of both texts of every pair, each pair once."""
     count, split = len(embeddings), embeddings.split
     if split is None:
@@ -46,7 +46,7 @@ def pair_frame(embeddings: Embeddings) -> pd.DataFrame:
     import pandas as pd
 
     embeddings.check_matrix("pairs", LIMIT_PAIRS_TEXTS)
-    i, j = pair_positions(embeddings)
+    i, j = _positions(embeddings)
     cosines = embeddings.similarity[i, j - (embeddings.split or 0)]
     order = np.argsort(-cosines, kind="stable")
     i, j, cosines = i[order].astype(np.int32), j[order].astype(np.int32), cosines[order]
@@ -64,13 +64,15 @@ def extreme_pairs(embeddings: Embeddings, count: int) -> tuple[list[Pair], list[
     Raises:
         SettingsError: too many texts for their matrix.
     """
-    i, j = pair_positions(embeddings)
+    i, j = _positions(embeddings)
     codes = np.unique(np.array(embeddings.texts, dtype=object), return_inverse=True)[1]
     is_pair = codes[i] != codes[j]
     i, j = i[is_pair], j[is_pair]
     cosines = embeddings.similarity[i, j - (embeddings.split or 0)]
     closest = _lowest(-cosines, min(count, -(-len(cosines) // 2)))
-    farthest = _lowest(cosines, min(count, len(cosines) // 2))
+    cosines_left = cosines.copy()
+    cosines_left[closest] = np.inf
+    farthest = _lowest(cosines_left, min(count, len(cosines) // 2))
 
     def pairs(places: npt.NDArray[np.intp]) -> list[Pair]:
         return [Pair(int(i[p]), int(j[p]), float(cosines[p])) for p in places]

@@ -66,7 +66,10 @@ def test_a_blank_cell_says_where_the_prompt_goes(
 
 def test_a_blank_embed_cell_says_what_goes_there(kernel: Kernel, server: GlmServer) -> None:
     line = fail(kernel, server, "%%glm embed\n  \n")
-    assert line == "the cell is empty; write one text a line below %%glm embed"
+    assert line == (
+        "there are no texts; write one a line below %%glm embed, or name a variable that has them: "
+        "--in VAR"
+    )
     assert server.requests == []
 
 

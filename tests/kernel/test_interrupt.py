@@ -150,7 +150,7 @@ def test_an_interrupt_ends_an_embed_cell(kernel: Kernel, server: GlmServer) -> N
     kernel.interrupt()
     server.wait_for_disconnect(SOON_S)
     cell = kernel.wait(request_id)
-    assert cell.error_line == "glm: stopped; no vectors were kept"
+    assert cell.error_line == "glm: stopped; nothing came"
 
 
 # Hooks see each output on its way: here the page that takes the widget's place interrupts.

@@ -160,9 +160,17 @@ def test_sources_are_a_numbered_list(terminal: Terminal, server: GlmServer) -> N
 
 
 def test_embeddings_are_rows_of_numbers(terminal: Terminal) -> None:
-    lines = terminal.run("%%glm embed\na cat\na kitten").splitlines()
-    assert re.fullmatch(r"a cat +1\.00 +-?0\.\d\d", lines[0])
-    assert re.fullmatch(r"a kitten +-?0\.\d\d +1\.00", lines[1])
+    screen = terminal.run("%%glm embed\na cat\na kitten\na dog")
+    assert "2 texts" not in screen and "3 texts · 8 dimensions" in screen
+    assert re.search(r"^ *1 +a cat +1\.00 +-?0\.\d\d +-?0\.\d\d", screen, re.MULTILINE)
+    assert "Pairs, the closest first" in screen
+
+
+def test_a_long_run_has_a_bar_that_is_gone_at_its_end(terminal: Terminal) -> None:
+    terminal.run("texts = [f'text {i}' for i in range(200)]")
+    screen = terminal.run("%glm embed --in texts -o e")
+    assert "200 texts · 8 dimensions" in screen
+    assert "texts/s" not in screen.rpartition("\r")[2]
 
 
 def test_ctrl_c_ends_the_answer_with_one_line(terminal: Terminal, server: GlmServer) -> None:

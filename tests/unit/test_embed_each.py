@@ -39,7 +39,7 @@ def test_every_reply_comes_with_the_position_of_its_request(server: GlmServer) -
 
 
 def test_replies_come_in_the_order_the_server_gives_them(server: GlmServer) -> None:
-    server.queue(Script(headers_delay_s=0.3))
+    server.queue(Script(headers_delay_s=1.5))
     assert list(embed_each(server.url, concurrency=2)) == [1, 2, 3, 4, 5, 0]
 
 

@@ -76,6 +76,8 @@ def test_what_is_no_text_here_is_refused() -> None:
     assert '%glm similar "..." --in NAME' in refusal(FOUR.nearest, "cow")
     assert "there is no text 4" in refusal(FOUR.nearest, 4)
     assert "a vector of 2 numbers is expected" in refusal(FOUR.nearest, [1.0, 2.0, 3.0])
+    assert "zero or not finite" in refusal(FOUR.nearest, [0.0, 0.0])
+    assert "not list" in refusal(FOUR.nearest, ["cat"])
     assert "k=0" in refusal(FOUR.nearest, "cat", 0)
 
 
@@ -94,6 +96,12 @@ def test_two_of_a_model_are_joined_each_text_once() -> None:
     assert both.usage.prompt_tokens == 2000
     assert both.cut == (5,)
     assert both.endpoint == "api.z.ai, local"
+
+
+def test_a_text_that_the_other_has_twice_is_joined_once() -> None:
+    other = replace(FOUR, texts=("cow", "cow", "hen", "cow"), missing=2)
+    assert (FOUR + other).texts == ("cat", "猫", "dog", "tax", "cow", "hen")
+    assert (FOUR + other).missing == 2
 
 
 def test_labels_go_along_where_one_of_the_two_has_them() -> None:

@@ -96,8 +96,8 @@ def test_the_atlas_has_the_texts_on_the_map_and_what_is_near_them() -> None:
     assert frame.label.tolist() == ["a", "b", "c", "d"]
     assert frame[["x", "y"]].to_numpy().tolist() == labelled.map().points.tolist()
     near = frame.neighbors[0]
-    assert list(near["ids"]) == [0, 1, 2, 3]
-    assert [float(x) for x in near["distances"]] == pytest.approx([0.0, 0.4, 1.0, 2.0])
+    assert list(near["ids"]) == [1, 2, 3]
+    assert [float(x) for x in near["distances"]] == pytest.approx([0.4, 1.0, 2.0])
 
 
 @asks_duckdb
@@ -114,6 +114,12 @@ def test_the_atlas_is_told_its_columns_and_takes_options() -> None:
         "embeddingViewConfig": {"pointSize": 3.0},
     }
     assert "neighbors" not in FOUR.atlas(neighbors=None).selection()
+
+
+def test_of_very_many_texts_the_atlas_shows_no_neighbours() -> None:
+    pytest.importorskip("embedding_atlas.widget")
+    many = Embeddings(("x",) * 5_001, np.tile(VECTORS, (1251, 1))[:5_001], "m", "local")
+    assert "neighbors" not in many.atlas()._props["data"]
 
 
 def test_an_option_that_the_atlas_does_not_have_is_refused() -> None:

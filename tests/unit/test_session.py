@@ -7,10 +7,10 @@ import pytest
 
 from glm_magic.api import http
 from glm_magic.api.endpoints import LOCAL, Endpoint, parse_endpoint
-from glm_magic.api.requests import ChatRequest, EmbeddingRequest, Message, WebSearch
+from glm_magic.api.requests import ChatRequest, Message, WebSearch
 from glm_magic.errors import SettingsError
 from glm_magic.session.asking import build_exchange, choose, place_for
-from glm_magic.session.options import ChatOptions, EmbedOptions
+from glm_magic.session.options import ChatOptions
 from glm_magic.session.secrets import KeyRing
 from glm_magic.session.session import LocalEngine, Session
 from glm_magic.session.settings import GlmMagic
@@ -178,27 +178,20 @@ def test_the_local_engine_has_a_model_of_its_own() -> None:
     assert here.model(LOCAL) == "tiny.gguf"
     assert here.model(BIGMODEL) == "glm-4.7-flash"
     assert request(here, "hi", endpoint=LOCAL).model == "tiny.gguf"
-    assert here.embedding_request(("a",), EmbedOptions(), LOCAL).model == "tiny-embedding"
+    assert here.embedding_model(LOCAL) == "tiny-embedding"
 
 
 def test_a_chosen_model_is_for_the_local_engine_too() -> None:
     here = session()
     here.settings.assign({"model": "big.gguf", "embedding_model": "big-embedding"})
     assert here.model(LOCAL) == "big.gguf"
-    assert here.embedding_request(("a",), EmbedOptions(), LOCAL).model == "big-embedding"
+    assert here.embedding_model(LOCAL) == "big-embedding"
     assert request(here, "hi", ChatOptions({"model": "x"}), LOCAL).model == "x"
 
 
 def test_a_model_that_never_reasons_is_not_told_not_to() -> None:
     asked = request(session(thinking="off"), "hi", ChatOptions({"model": "glm-4-plus"}))
     assert asked.thinking is None
-
-
-def test_embedding_options_make_the_request() -> None:
-    options = EmbedOptions("embedding-2", 256)
-    assert session().embedding_request(("猫", "dog"), options, BIGMODEL) == EmbeddingRequest(
-        "embedding-2", ("猫", "dog"), 256
-    )
 
 
 # -- web search ----------------------------------------------------------------------------

@@ -120,13 +120,21 @@ def test_a_long_vector_says_what_a_shorter_one_would_keep() -> None:
     vector = np.zeros((1, 300), np.float32)
     vector[0, [0, 299]] = 0.8, 0.6
     long = replace(ONE, vectors=vector)
-    assert "80% in the first 64, 80% in the first 256" in text_of(render_embeddings(long))
+    assert "80 % in the first 64, 80 % in the first 256" in text_of(render_embeddings(long))
 
 
 def test_no_text_at_all_is_no_failure() -> None:
     none = replace(ONE, texts=(), vectors=np.zeros((0, 3), np.float32), missing=2)
     assert "0 texts · 3 dimensions" in text_of(render_embeddings(none))
     assert render_embeddings_plain(none).endswith("2 texts have no vector yet")
+
+
+@pytest.mark.parametrize("count", [2, 5, 60])
+def test_a_set_of_which_nothing_came_is_no_failure(count: int) -> None:
+    for split in (0, count):
+        part = replace(various(count), split=split)
+        assert "<table>" not in render_embeddings(part)
+        assert render_embeddings_plain(part)
 
 
 def test_forty_long_chinese_texts_take_150_kb_of_a_notebook() -> None:

@@ -584,6 +584,8 @@ def test_forks_write_to_the_same_store(store: VectorStore) -> None:
     assert found(store, [*range(100), *range(1_000, 1_010)]) == [*range(100), *range(1_000, 1_010)]
 
 
+# Python 3.13 tells of a connection that an interrupt left to be closed with its last reference.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_interrupt_keeps_all_of_a_request_or_nothing(store: VectorStore) -> None:
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     interrupted = 0
@@ -596,7 +598,7 @@ def test_an_interrupt_keeps_all_of_a_request_or_nothing(store: VectorStore) -> N
                 signal.setitimer(signal.ITIMER_REAL, 0)
             except KeyboardInterrupt:
                 interrupted += 1
-            assert len(found(store, numbers)) in (0, 200)
+            assert len(found(VectorStore(store.path, busy_timeout_s=0), numbers)) in (0, 200)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -60,9 +60,9 @@ class Progress:
         """Put the static output in the place of the bar."""
         if self._handle is not None:
             self._handle.update(bundle, raw=True, metadata=metadata)
-        else:
-            display(bundle, raw=True, metadata=metadata)
         self.close()
+        if self._handle is None:
+            display(bundle, raw=True, metadata=metadata)
 
     def close(self) -> None:
         """Take the bar away; a second time does nothing."""
