@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from glm_magic.render.columns import width
 
-__all__ = ["Box", "Label", "place_labels"]
+__all__ = ["Anchor", "Box", "Label", "place_labels"]
 
+Anchor = Literal["start", "middle", "end"]
 # Of letters of 12 pixels in a sans-serif font: a Chinese one takes two columns.
 _COLUMN_PIXELS = 6.5
 _ASCENT, _DESCENT = 10, 3
+# What of a text stands before its anchor.
+_BEFORE: dict[Anchor, float] = {"start": 0.0, "middle": 0.5, "end": 1.0}
 _GAP = 8
 _RADIUS = 5
 
@@ -42,11 +45,15 @@ class Box(NamedTuple):
 
 
 class Label(NamedTuple):
-    """Text at its place: `x` is its left end, `y` its base line."""
+    """Text at its place: `x` is where its anchor is, `y` its base line.
+
+    How wide it is drawn only the viewer knows; the anchor is where it must be right.
+    """
 
     text: str
     x: float
     y: float
+    anchor: Anchor = "start"
 
 
 def place_labels(
@@ -94,22 +101,19 @@ def _find_place(
 
 def _places(point: tuple[float, float], text: str) -> Iterator[Label]:
     """Beside the point, above and below it, then at its corners."""
-    (x, y), length = point, width(text) * _COLUMN_PIXELS
-    right, left, middle = x + _GAP, x - _GAP - length, x - length / 2
+    x, y = point
+    right, left = x + _GAP, x - _GAP
     above, level, below = y - _GAP, y + 4, y + _GAP + _ASCENT
     yield Label(text, right, level)
-    yield Label(text, left, level)
-    yield Label(text, middle, above)
-    yield Label(text, middle, below)
+    yield Label(text, left, level, "end")
+    yield Label(text, x, above, "middle")
+    yield Label(text, x, below, "middle")
     for base in (above, below):
         yield Label(text, x + 2, base)
-        yield Label(text, x - 2 - length, base)
+        yield Label(text, x - 2, base, "end")
 
 
 def _box(label: Label) -> Box:
-    return Box(
-        label.x,
-        label.y - _ASCENT,
-        label.x + width(label.text) * _COLUMN_PIXELS,
-        label.y + _DESCENT,
-    )
+    length = width(label.text) * _COLUMN_PIXELS
+    left = label.x - length * _BEFORE[label.anchor]
+    return Box(left, label.y - _ASCENT, left + length, label.y + _DESCENT)

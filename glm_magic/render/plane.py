@@ -14,7 +14,7 @@ from glm_magic.render.frame import frame, muted
 from glm_magic.render.labels import count_named, counted, percent, shorten
 from glm_magic.render.markdown import render_line
 from glm_magic.render.picture import svg_document, svg_image, svg_text
-from glm_magic.render.placement import Box, Label, place_labels
+from glm_magic.render.placement import Anchor, Box, Label, place_labels
 from glm_magic.render.sample import Positions, sample_positions
 from glm_magic.study.embeddings import FloatArray
 from glm_magic.study.projection import Projection
@@ -122,7 +122,7 @@ def _steps(scale: FloatArray) -> tuple[float, float]:
 def _draw(projection: Projection, plan: _Plan) -> Iterator[str]:
     yield from _draw_grid(plan)
     yield from _draw_points(projection.split, plan)
-    yield from (_text(label.x, label.y, label.text) for label in plan.labels.values())
+    yield from (_text(*label) for label in plan.labels.values())
     yield from _draw_titles(projection)
     if projection.split is not None:
         yield from _draw_legend()
@@ -181,11 +181,12 @@ def _draw_legend() -> Iterator[str]:
     for number, (name, colour) in enumerate(zip(_SETS, _COLOURS, strict=True)):
         left = 30 + 90 * number
         yield f'<g fill="{colour}">{_mark(left, 10, number)}</g>'
-        yield _text(left + 10, 14, name)
+        yield _text(name, left + 10, 14)
 
 
-def _text(x: float, y: float, text: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}">{svg_text(text)}</text>'
+def _text(text: str, x: float, y: float, anchor: Anchor = "start") -> str:
+    style = "" if anchor == "start" else f' text-anchor="{anchor}"'
+    return f'<text x="{x:.1f}" y="{y:.1f}"{style}>{svg_text(text)}</text>'
 
 
 # -- words -------------------------------------------------------------------------------------

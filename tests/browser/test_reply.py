@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import nbformat
 import pytest
 from glm_server import DEMO, THINKING, Script
 from hostile import LURES, attack
 from lab import Lab, Theme
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Locator, expect
 
 LOAD = "%load_ext glm_magic"
 ASK = "%%glm --web-search\nWhy is the sky blue?"
@@ -166,13 +167,38 @@ def test_login_takes_the_key_unseen(browser: Browser, lab: Lab) -> None:
         assert "canary" not in notebook.page.content()
 
 
-def test_embeddings_show_a_shaded_matrix_with_the_texts_as_labels(
+EMBED = "%%glm embed\na cat\n一只猫\nstocks fell"
+# Whether the one picture of an output has been drawn.
+_IS_DRAWN = "image => image.complete && image.naturalWidth > 0"
+
+
+def test_embeddings_show_a_shaded_matrix_and_a_map_also_where_nobody_trusts_them(
     browser: Browser, lab: Lab
 ) -> None:
-    with lab.open(browser, lab.write(LOAD, "%%glm embed\na cat\n一只猫\nstocks fell")) as notebook:
+    name = lab.write(LOAD, EMBED)
+    with lab.open(browser, name) as notebook:
         notebook.run(0)
         notebook.run(1)
-        table = notebook.output(1).get_by_role("table")
-        expect(table.get_by_role("rowheader", name="一只猫")).to_be_visible()
-        expect(table.get_by_role("cell", name="1.00")).to_have_count(3)
+        expect_embeddings(notebook.output(1))
         notebook.screenshot("similarity")
+        notebook.save()
+    saved = lab.read(name)
+    saved.cells.append(nbformat.v4.new_markdown_cell("Somebody else's now."))
+    untrusted = lab.write(notebook=saved)
+    assert not lab.trusts(untrusted)
+    with lab.open(browser, untrusted, theme="JupyterLab Dark", kernel=False) as notebook:
+        expect_embeddings(notebook.output(1))
+        notebook.screenshot("similarity-untrusted")
+
+
+def expect_embeddings(output: Locator) -> None:
+    """Expect the numbers under their labels, and the picture of the map."""
+    table = output.get_by_role("table", name="Cosine similarity")
+    expect(table.get_by_role("rowheader", name="一只猫")).to_be_visible()
+    expect(table.get_by_role("cell", name="1.00")).to_have_count(3)
+    shaded = table.get_by_role("cell").nth(2)
+    assert "rgba(" in shaded.evaluate("cell => getComputedStyle(cell).backgroundColor")
+    image = output.get_by_role("img")
+    expect(image).to_be_visible()
+    assert image.evaluate(_IS_DRAWN)
+    assert "map" in (image.get_attribute("alt") or "").lower()

@@ -10,7 +10,7 @@ import pytest
 
 from glm_magic.api.embedding import unit_vectors
 from glm_magic.render.columns import width
-from glm_magic.render.placement import Box, place_labels
+from glm_magic.render.placement import Box, Label, place_labels
 from glm_magic.render.plane import render_plane, render_plane_plain
 from glm_magic.render.sample import sample_positions
 from glm_magic.study.embeddings import Embeddings
@@ -120,13 +120,20 @@ def test_names_that_find_no_place_are_numbers_and_it_says_so() -> None:
     assert "no room" not in render_plane(SQUARE)
 
 
+def box_of(label: Label) -> Box:
+    """What a label takes, by the widths that were reckoned with."""
+    length = 6.5 * width(label.text)
+    left = label.x - {"start": 0, "middle": length / 2, "end": length}[label.anchor]
+    return Box(left, label.y - 10, left + length, label.y + 3)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_no_label_covers_another_or_a_point_or_leaves_the_picture(seed: int) -> None:
     area = Box(0, 0, 500, 300)
     points = [tuple(p) for p in np.random.default_rng(seed).uniform((0, 0), (500, 300), (40, 2))]
     names = {i: ("人工智能" if i % 2 else "a name") for i in range(40)}
     labels = place_labels(points, names, area)
-    boxes = [Box(at.x, at.y - 10, at.x + 6.5 * width(at.text), at.y + 3) for at in labels.values()]
+    boxes = [box_of(label) for label in labels.values()]
     dots = [Box(x, y, x, y) for x, y in points]
     assert len(boxes) > 20
     assert all(area.holds(box) for box in boxes)
