@@ -33,9 +33,9 @@ def render_embeddings(embeddings: Embeddings) -> str:
     if len(embeddings) == 2:
         return frame(header, columns(*pairs))
     plane = build_projection(sample_embeddings(embeddings, _LIMIT_MAP))
-    rest = columns(*pairs) + render_map(plane, len(embeddings))
-    further = "" if pairs else muted(_FURTHER)
-    return frame(header, beside(render_heatmap(embeddings), rest, MAP_PIXELS), further)
+    drawn = render_map(plane, len(embeddings))
+    ends = columns(*pairs) if pairs else muted(_FURTHER)
+    return frame(header, beside(render_heatmap(embeddings), drawn, MAP_PIXELS), ends)
 
 
 def render_embeddings_plain(embeddings: Embeddings) -> str:

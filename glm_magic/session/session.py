@@ -272,7 +272,7 @@ class Session:
             chosen = os.environ.get("GLM_MAGIC_STORE", "").strip() or str(store_path())
         if chosen == "off":
             return None
-        path = Path(chosen).expanduser()
+        path = Path(chosen).expanduser().absolute()
         if self._store is None or self._store.path != path:
             self._store = VectorStore(path)
         return self._store

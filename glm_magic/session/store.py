@@ -11,21 +11,24 @@ Texts are kept in blocks, as they were sent, for they are mostly asked for again
 from __future__ import annotations
 
 import hashlib
-import os
 import sqlite3
-import stat
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import platformdirs
 
-from glm_magic.errors import SettingsError
+from glm_magic.session.database import (
+    BUSY_TIMEOUT_S,
+    DAMAGED,
+    LEAVE_OUT,
+    Database,
+    StoreError,
+    Unfit,
+)
 
 __all__ = [
     "Space",
@@ -42,15 +45,11 @@ FloatArray = npt.NDArray[np.float32]
 IndexArray = npt.NDArray[np.intp]
 KeyArray = npt.NDArray[np.bytes_]
 
-BUSY_TIMEOUT_S: Final = 10.0
 _NUMBER = np.dtype("<f4")
 # SHA-256: processors have instructions for it, which make it faster than BLAKE2.
 _KEY = np.dtype("S32")
 # As many texts as the platform takes in a request. Of a larger block more is read for one text.
 _BLOCK_TEXTS = 64
-# 10,000 vectors are read in two thirds of the time that pages of 4,096 bytes take; pages of
-# 32,768 take four times as long to write once the index is large.
-_PAGE_BYTES = 16_384
 # Shorter runs of texts in the order of their block are not worth the reading of it; where there
 # are no others, so many texts are left out at most before the next try.
 _LEAST_RUN, _LIMIT_LEAP = 8, 1_024
@@ -61,53 +60,9 @@ _LIMIT_WIDTH = 65_536
 # How far the square of a length may be from 1.
 _ROUNDING = 1e-3
 
-_APPLICATION_ID = 0x676C6D76  # "glmv"; `file` shows it
-_VERSION = 1
-_SCHEMA = (
-    f"PRAGMA application_id = {_APPLICATION_ID}",
-    f"PRAGMA user_version = {_VERSION}",
-    # `dimensions` is what was asked for, 0 for nothing; `width` is what came.
-    "CREATE TABLE spaces (id INTEGER PRIMARY KEY, endpoint TEXT NOT NULL, model TEXT NOT NULL, "
-    "dimensions INTEGER NOT NULL, width INTEGER NOT NULL, UNIQUE (endpoint, model, dimensions))",
-    # The keys of its texts one after another, and their vectors.
-    "CREATE TABLE blocks (id INTEGER PRIMARY KEY, keys BLOB NOT NULL, vectors BLOB NOT NULL)",
-    "CREATE TABLE texts (space INTEGER NOT NULL, key BLOB NOT NULL, block INTEGER NOT NULL, "
-    "place INTEGER NOT NULL, PRIMARY KEY (space, key)) WITHOUT ROWID",
-)
-
-_LEAVE_OUT = "or leave it out with --no-store"
-_ANOTHER = f"name another file with `%glm config store=FILE`, {_LEAVE_OUT}"
-_DAMAGED = f"is damaged; delete it, {_LEAVE_OUT}"
-_PROBLEMS = {
-    sqlite3.SQLITE_BUSY: f"is in use by another program; try again, {_LEAVE_OUT}",
-    sqlite3.SQLITE_FULL: f"cannot grow, for the disk is full; make room, {_LEAVE_OUT}",
-    # A journal is written beside it.
-    sqlite3.SQLITE_READONLY: f"cannot be written; make it and its folder writable, {_LEAVE_OUT}",
-    sqlite3.SQLITE_CANTOPEN: f"cannot be opened; make it and its folder writable, {_LEAVE_OUT}",
-    sqlite3.SQLITE_IOERR: "cannot be read or written; see whether the disk is full or failing, "
-    f"{_LEAVE_OUT}",
-    sqlite3.SQLITE_NOTADB: f"is no store of vectors, or a damaged one; delete it, {_ANOTHER}",
-}
-
-# SQLite keeps in the memory of a process what it has locked. A fork takes that along, and the
-# child believes that it holds locks of the parent's: so no file is open while a process forks.
-_LOCK = threading.RLock()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release
-    )
-
-
-class StoreError(SettingsError):
-    """The file of the vectors cannot be used."""
-
 
 class WidthError(StoreError, ValueError):
     """The vectors have another width than those of the same space that are kept."""
-
-
-class _Unfit(Exception):
-    """What is wrong with the file, in words that follow its path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +125,7 @@ class VectorStore:
 
     def __init__(self, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self.path = path
-        self._file = path.absolute()
-        self._busy_timeout_s = busy_timeout_s
+        self._database = Database(path, busy_timeout_s=busy_timeout_s)
 
     # -- vectors ---------------------------------------------------------------------------
 
@@ -196,7 +150,7 @@ class VectorStore:
             found = _find_space(connection, space)
             return _Search(connection, *found, texts).run() if found else nothing
 
-        return self._use(look, nothing)
+        return self._database.use(look, nothing)
 
     def keep(self, space: Space, texts: Sequence[str], vectors: FloatArray) -> None:
         """Keep the vectors of some texts: all of them, or, where that fails, none.
@@ -223,7 +177,7 @@ class VectorStore:
                 stop = start + _BLOCK_TEXTS
                 _insert_block(connection, space_id, keys[start:stop], vectors[start:stop])
 
-        self._write(write)
+        self._database.write(write)
 
     def _note_space(self, connection: sqlite3.Connection, space: Space, width: int) -> int:
         """Return the id of a space, which is new or has this width."""
@@ -237,7 +191,7 @@ class VectorStore:
         if known != width:
             raise WidthError(
                 f"{self.path} has vectors of {known} numbers of '{space.model}', and these have "
-                f"{width}; choose --dimensions, {_LEAVE_OUT} (`%glm store --clear` empties it)"
+                f"{width}; choose --dimensions, {LEAVE_OUT} (`%glm store --clear` empties it)"
             )
         return space_id
 
@@ -250,8 +204,8 @@ class VectorStore:
             StoreError: see the class.
         """
         nothing: tuple[SpaceFacts, ...] = ()
-        models = self._use(_count_texts, nothing)
-        size_bytes = self._file.stat().st_size if models else 0
+        models = self._database.use(_count_texts, nothing)
+        size_bytes = self.path.stat().st_size if models else 0
         return StoreFacts(self.path, size_bytes, sum(model.texts for model in models), models)
 
     def clear(self) -> int:
@@ -260,139 +214,10 @@ class VectorStore:
         Raises:
             StoreError: see the class.
         """
-        return self._use(_clear, 0)
-
-    # -- the file --------------------------------------------------------------------------
-
-    # These take a function instead of being context managers of their own: an interrupt between a
-    # generator's `yield` and the body of the `with` would leave the file locked.
-
-    def _use(self, act: Callable[[sqlite3.Connection], T], nothing: T) -> T:
-        """Return what `act` makes of the tables; `nothing` where there are none yet."""
-        with _LOCK, self._failures():
-            if not _is_there(self._file):
-                return nothing
-            with closing(self._connect()) as connection:
-                if not _has_tables(connection):
-                    return nothing
-                _close_to_others(self._file)
-                return act(connection)
-
-    def _write(self, act: Callable[[sqlite3.Connection], None]) -> None:
-        """Let `act` write, all or nothing; make the file and the tables."""
-        with _LOCK, self._failures():
-            if not _is_there(self._file):
-                _create_file(self._file)
-            with closing(self._connect()) as connection:
-                connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
-                # One flush fewer, safe on file systems with a journal of their own.
-                connection.execute("PRAGMA synchronous = NORMAL")
-                with connection:
-                    connection.execute("BEGIN IMMEDIATE")
-                    if not _has_tables(connection):
-                        _create_tables(connection)
-                    _close_to_others(self._file)
-                    act(connection)
-
-    def _connect(self) -> sqlite3.Connection:
-        # "rw" makes no file, and reads one that may not be written.
-        uri, timeout = f"{self._file.as_uri()}?mode=rw", self._busy_timeout_s
-        return sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None)
-
-    @contextmanager
-    def _failures(self) -> Iterator[None]:
-        """Tell in one line what fails inside."""
-        try:
-            yield
-        except _Unfit as error:
-            raise StoreError(f"{self.path} {error}") from error
-        except sqlite3.Error as error:
-            # The lowest byte is the kind; the others say more of it.
-            kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            raise StoreError(f"{self.path} {_PROBLEMS.get(kind, _DAMAGED)}") from error
-        except UnicodeDecodeError as error:  # of what a damaged file names in an error of SQLite's
-            raise StoreError(f"{self.path} {_DAMAGED}") from error
-        except OSError as error:
-            reason = error.strerror or error
-            raise StoreError(f"{self.path} cannot be used ({reason}); {_ANOTHER}") from error
-
-
-# -- whose file it is ------------------------------------------------------------------------
-
-
-def _is_there(path: Path) -> bool:
-    """Whether there is such a file.
-
-    Raises:
-        _Unfit: somebody else may have put it there, or may change it.
-    """
-    try:
-        facts = path.lstat()
-    except FileNotFoundError:
-        return False
-    if not stat.S_ISREG(facts.st_mode):
-        raise _Unfit(f"is a link, or no file at all; {_ANOTHER}")
-    if hasattr(os, "geteuid") and facts.st_uid != os.geteuid():
-        raise _Unfit(f"belongs to another user; {_ANOTHER}")
-    _check_folder(path.parent)
-    return True
-
-
-def _check_folder(folder: Path) -> None:
-    # Whoever may write there may put another file, or a journal for ours, in its place. A group
-    # may: on many systems every user is one.
-    if os.name == "posix" and folder.stat().st_mode & stat.S_IWOTH:
-        raise _Unfit(f"lies in a folder that anybody may write to; {_ANOTHER}")
-
-
-def _create_file(path: Path) -> None:
-    """Make an empty file, which nobody else may read from its first moment on."""
-    _create_folder(path.parent)
-    _check_folder(path.parent)
-    with suppress(FileExistsError):  # another process was quicker
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-
-
-def _create_folder(folder: Path) -> None:
-    """Make a folder and those above it, all for their owner only, unlike `mkdir(parents=True)`."""
-    if not folder.exists():
-        _create_folder(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
-
-
-def _close_to_others(path: Path) -> None:
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if os.name == "posix" and mode & 0o077:
-        with suppress(OSError):  # a disk that may not be written is read as it is
-            path.chmod(mode & 0o700)
+        return self._database.use(_clear, 0)
 
 
 # -- its tables ------------------------------------------------------------------------------
-
-
-def _has_tables(connection: sqlite3.Connection) -> bool:
-    """Whether the tables are there; False for an empty file.
-
-    Raises:
-        _Unfit: they are another program's, or of another version.
-    """
-    pragmas = ("application_id", "user_version")
-    owner, version = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in pragmas)
-    if (owner, version) == (_APPLICATION_ID, _VERSION):
-        return True
-    if owner == _APPLICATION_ID:
-        raise _Unfit(
-            f"is a store of version {version}, and this glm_magic reads version {_VERSION}; "
-            f"delete it, {_LEAVE_OUT}"
-        )
-    if owner or version or connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-        raise _Unfit(f"is the database of another program; {_ANOTHER}")
-    return False
-
-
-def _create_tables(connection: sqlite3.Connection) -> None:
-    for statement in _SCHEMA:
-        connection.execute(statement)
 
 
 def _count_texts(connection: sqlite3.Connection) -> tuple[SpaceFacts, ...]:
@@ -425,7 +250,7 @@ def _find_space(connection: sqlite3.Connection, space: Space) -> tuple[int, int]
         return None
     space_id, width = row
     if type(width) is not int or not 0 < width <= _LIMIT_WIDTH:
-        raise _Unfit(_DAMAGED)
+        raise Unfit(DAMAGED)
     return space_id, width
 
 
