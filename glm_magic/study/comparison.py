@@ -91,7 +91,7 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         """Show it where our own formatter does not: in other viewers."""
-        from glm_magic.render.comparison import render_comparison
+        from glm_magic.render.study.comparison import render_comparison
 
         return render_comparison(self)
 

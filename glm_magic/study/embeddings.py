@@ -81,7 +81,7 @@ class Embeddings:
 
     def _repr_html_(self) -> str:
         """Show it where our own formatter does not: in other viewers."""
-        from glm_magic.render.similarity import render_embeddings
+        from glm_magic.render.study.similarity import render_embeddings
 
         return render_embeddings(self)
 
@@ -264,7 +264,7 @@ class Embeddings:
 
     def plot(self, kind: str = "map") -> Figure:
         """Return a matplotlib figure to change and to save: "map" or "heatmap"."""
-        from glm_magic.render.figure import draw_figure
+        from glm_magic.render.study.figure import draw_figure
 
         return draw_figure(self, kind)
 

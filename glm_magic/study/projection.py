@@ -61,7 +61,7 @@ class Projection:
 
     def _repr_html_(self) -> str:
         """Show it where our own formatter does not: in other viewers."""
-        from glm_magic.render.plane import render_plane
+        from glm_magic.render.study.plane import render_plane
 
         return render_plane(self)
 

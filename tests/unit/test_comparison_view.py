@@ -9,7 +9,7 @@ import pytest
 
 from glm_magic.api.embedding import unit_vectors
 from glm_magic.api.events import Usage
-from glm_magic.render.comparison import render_comparison, render_comparison_plain
+from glm_magic.render.study.comparison import render_comparison, render_comparison_plain
 from glm_magic.study.comparison import Comparison, compare, with_cuts
 from glm_magic.study.embeddings import Embeddings
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from glm_magic.api.embedding import unit_vectors
 from glm_magic.errors import SettingsError
-from glm_magic.render.fonts import choose_families, drawable
+from glm_magic.render.study.fonts import choose_families, drawable
 from glm_magic.study.embeddings import Embeddings
 
 VECTORS = np.float32([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0], [-1.0, 0.0]])

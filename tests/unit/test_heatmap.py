@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from glm_magic.api.embedding import unit_vectors
-from glm_magic.render.heatmap import draw_cells, render_heatmap, render_heatmap_plain
-from glm_magic.render.shade import Shade
+from glm_magic.render.study.heatmap import draw_cells, render_heatmap, render_heatmap_plain
+from glm_magic.render.study.shade import Shade
 from glm_magic.study.embeddings import Embeddings
 
 VECTORS = np.float32([[1.0, 0.0], [0.6, 0.8], [-1.0, 0.0]])

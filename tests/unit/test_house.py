@@ -52,12 +52,14 @@ MAY_IMPORT = {
 # itself for its HTML, and a person asks it for a picture.
 VIEWS = {
     "glm_magic.api.reply": {"_repr_html_": "glm_magic.render.reply.render_reply"},
-    "glm_magic.study.comparison": {"_repr_html_": "glm_magic.render.comparison.render_comparison"},
-    "glm_magic.study.embeddings": {
-        "_repr_html_": "glm_magic.render.similarity.render_embeddings",
-        "plot": "glm_magic.render.figure.draw_figure",
+    "glm_magic.study.comparison": {
+        "_repr_html_": "glm_magic.render.study.comparison.render_comparison"
     },
-    "glm_magic.study.projection": {"_repr_html_": "glm_magic.render.plane.render_plane"},
+    "glm_magic.study.embeddings": {
+        "_repr_html_": "glm_magic.render.study.similarity.render_embeddings",
+        "plot": "glm_magic.render.study.figure.draw_figure",
+    },
+    "glm_magic.study.projection": {"_repr_html_": "glm_magic.render.study.plane.render_plane"},
 }
 
 

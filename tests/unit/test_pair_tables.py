@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from glm_magic.api.embedding import unit_vectors
-from glm_magic.render.neighbours import Near, render_nearest, render_nearest_plain
-from glm_magic.render.pairs import render_pairs, render_pairs_plain
+from glm_magic.render.study.neighbours import Near, render_nearest, render_nearest_plain
+from glm_magic.render.study.pairs import render_pairs, render_pairs_plain
 from glm_magic.study.embeddings import Embeddings
 
 VECTORS = np.float32([[1.0, 0.0], [0.6, 0.8], [0.28, 0.96], [-1.0, 0.0]])

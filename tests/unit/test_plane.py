@@ -10,9 +10,9 @@ import pytest
 
 from glm_magic.api.embedding import unit_vectors
 from glm_magic.render.columns import width
-from glm_magic.render.placement import Box, Label, place_labels
-from glm_magic.render.plane import render_plane, render_plane_plain
-from glm_magic.render.sample import sample_positions
+from glm_magic.render.study.placement import Box, Label, place_labels
+from glm_magic.render.study.plane import render_plane, render_plane_plain
+from glm_magic.render.study.sample import sample_positions
 from glm_magic.study.embeddings import Embeddings
 from glm_magic.study.projection import Projection, build_projection
 

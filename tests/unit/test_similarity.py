@@ -12,7 +12,7 @@ import pytest
 
 from glm_magic.api.embedding import unit_vectors
 from glm_magic.api.events import Usage
-from glm_magic.render.similarity import render_embeddings, render_embeddings_plain
+from glm_magic.render.study.similarity import render_embeddings, render_embeddings_plain
 from glm_magic.study.embeddings import Embeddings
 
 VECTORS = np.float32([[1.0, 0.0], [0.6, 0.8], [-1.0, 0.0]])

@@ -69,7 +69,7 @@ def value_metadata(value: Shown) -> dict[str, Any] | None:
 def _renderers(value: Any) -> tuple[Callable[[Any], str], Callable[[Any], str]]:
     """The functions that draw a value of the study room, imported when one is there to draw."""
     module, name = _RENDERED[type(value).__name__]
-    room = import_module(f"glm_magic.render.{module}")
+    room = import_module(f"glm_magic.render.study.{module}")
     return getattr(room, f"render_{name}"), getattr(room, f"render_{name}_plain")
 
 

@@ -11,11 +11,11 @@ import numpy as np
 from glm_magic.render.clean import clean_line
 from glm_magic.render.columns import align
 from glm_magic.render.frame import frame, muted
-from glm_magic.render.labels import count_named, counted, percent, shorten
 from glm_magic.render.markdown import render_line
-from glm_magic.render.picture import svg_document, svg_image, svg_text
-from glm_magic.render.placement import Anchor, Box, Label, place_labels
-from glm_magic.render.sample import Positions, sample_positions
+from glm_magic.render.study.labels import count_named, counted, percent, shorten
+from glm_magic.render.study.picture import svg_document, svg_image, svg_text
+from glm_magic.render.study.placement import Anchor, Box, Label, place_labels
+from glm_magic.render.study.sample import Positions, sample_positions
 from glm_magic.study.embeddings import FloatArray
 from glm_magic.study.projection import Projection
 

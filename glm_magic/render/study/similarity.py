@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from glm_magic.render.frame import frame, muted
-from glm_magic.render.heatmap import render_heatmap, render_heatmap_plain
-from glm_magic.render.layout import beside, columns
 from glm_magic.render.markdown import render_line
-from glm_magic.render.pairs import render_pairs, render_pairs_plain
-from glm_magic.render.plane import MAP_PIXELS, render_map
-from glm_magic.render.provenance import header_line
-from glm_magic.render.sample import sample_embeddings
-from glm_magic.render.vector import render_vector, render_vector_plain
+from glm_magic.render.study.heatmap import render_heatmap, render_heatmap_plain
+from glm_magic.render.study.layout import beside, columns
+from glm_magic.render.study.pairs import render_pairs, render_pairs_plain
+from glm_magic.render.study.plane import MAP_PIXELS, render_map
+from glm_magic.render.study.provenance import header_line
+from glm_magic.render.study.sample import sample_embeddings
+from glm_magic.render.study.vector import render_vector, render_vector_plain
 from glm_magic.study.embeddings import Embeddings
 from glm_magic.study.projection import build_projection
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from glm_magic.render.clean import clean_line
 from glm_magic.render.columns import align
 from glm_magic.render.frame import frame, muted
-from glm_magic.render.labels import shorten
 from glm_magic.render.markdown import render_line
-from glm_magic.render.shade import Shade
+from glm_magic.render.study.labels import shorten
+from glm_magic.render.study.shade import Shade
 
 __all__ = ["Near", "render_nearest", "render_nearest_plain"]
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from glm_magic.api.cost import format_money
 from glm_magic.render.columns import align, is_short
 from glm_magic.render.frame import frame, muted
-from glm_magic.render.heatmap import draw_cells
-from glm_magic.render.labels import percent, shorten
-from glm_magic.render.layout import columns
 from glm_magic.render.markdown import render_line
-from glm_magic.render.provenance import count_words, cut_words, joined
+from glm_magic.render.study.heatmap import draw_cells
+from glm_magic.render.study.labels import percent, shorten
+from glm_magic.render.study.layout import columns
+from glm_magic.render.study.provenance import count_words, cut_words, joined
 from glm_magic.study.comparison import Comparison, Member, Move
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from glm_magic.render.columns import align, is_short
-from glm_magic.render.labels import shorten
 from glm_magic.render.markdown import render_line
-from glm_magic.render.shade import Shade
+from glm_magic.render.study.labels import shorten
+from glm_magic.render.study.shade import Shade
 from glm_magic.study.embeddings import Embeddings
 from glm_magic.study.pairs import Pair, extreme_pairs
 

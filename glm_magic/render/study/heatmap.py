@@ -10,11 +10,11 @@ import numpy as np
 
 from glm_magic.render.columns import align
 from glm_magic.render.frame import muted
-from glm_magic.render.labels import counted, shorten
 from glm_magic.render.markdown import render_line
-from glm_magic.render.picture import png_image, svg_document, svg_image
-from glm_magic.render.sample import sample_embeddings
-from glm_magic.render.shade import COLOUR, MOST, Shade
+from glm_magic.render.study.labels import counted, shorten
+from glm_magic.render.study.picture import png_image, svg_document, svg_image
+from glm_magic.render.study.sample import sample_embeddings
+from glm_magic.render.study.shade import COLOUR, MOST, Shade
 from glm_magic.study.embeddings import Embeddings, FloatArray
 
 __all__ = ["draw_cells", "render_heatmap", "render_heatmap_plain"]

@@ -15,10 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from glm_magic.errors import SettingsError
-from glm_magic.render.fonts import choose_families, drawable
-from glm_magic.render.labels import count_named, percent, shorten
-from glm_magic.render.placement import Box, place_labels
-from glm_magic.render.sample import sample_embeddings
+from glm_magic.render.study.fonts import choose_families, drawable
+from glm_magic.render.study.labels import count_named, percent, shorten
+from glm_magic.render.study.placement import Box, place_labels
+from glm_magic.render.study.sample import sample_embeddings
 from glm_magic.study.embeddings import Embeddings
 from glm_magic.study.projection import Projection, build_projection
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from glm_magic.render.clean import clean_line
-from glm_magic.render.labels import counted
+from glm_magic.render.study.labels import counted
 from glm_magic.study.embeddings import Embeddings
 
 __all__ = ["cost_words", "count_words", "cut_words", "header_line", "joined"]
