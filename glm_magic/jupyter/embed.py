@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from glm_magic.jupyter.magics import Glm
     from glm_magic.session.options import EmbedOptions
 
+_KEEPING = "stopped; what came is kept, run the cell again to go on"
 # With fewer requests the answer is there before a bar would be read.
 _LEAST_BATCHES = 3
 
@@ -243,12 +244,16 @@ def send(glm: Glm, run: EmbeddingRun, progress: Progress) -> None:
         return len(reply.vectors)
 
     progress.take = take
-    with Job(thread, lambda put: run.send(client, put)) as job:
-        try:
-            follow(job, progress)
-        except KeyboardInterrupt:
-            _drain(job, progress)
-            raise
+    try:
+        with Job(thread, lambda put: run.send(client, put)) as job:
+            try:
+                follow(job, progress)
+            except KeyboardInterrupt:
+                _drain(job, progress)
+                raise
+    finally:
+        with uninterrupted(_KEEPING):
+            run.keep()
 
 
 def _drain(job: Job[Any], progress: Progress) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -20,6 +21,8 @@ __all__ = ["EmbeddingRun", "Taken"]
 
 FloatArray = npt.NDArray[np.float32]
 IndexArray = npt.NDArray[np.intp]
+# What a kernel that is killed may lose.
+_KEEP_EVERY_S = 0.5
 # One reply: which request it answers, and its vectors.
 Taken = tuple[int, EmbeddingReply]
 
@@ -28,7 +31,8 @@ class EmbeddingRun:
     """The vectors of different texts, gathered from where they are.
 
     First `recall` what is kept, then `plan` requests for the rest, `send` them on the loop
-    thread, and `take` each reply on the caller's. It may end at any time: what was taken counts.
+    thread, `take` each reply on the caller's, and `keep` what is not kept yet. It may end at any
+    time: what was taken counts.
 
     Args:
         request: for all texts at once, each of them once.
@@ -43,7 +47,12 @@ class EmbeddingRun:
     """
 
     def __init__(
-        self, request: EmbeddingRequest, endpoint: Endpoint, store: VectorStore | None
+        self,
+        request: EmbeddingRequest,
+        endpoint: Endpoint,
+        store: VectorStore | None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.request, self.endpoint = request, endpoint
         self.usage = Usage()
@@ -51,6 +60,8 @@ class EmbeddingRun:
         self.answered = self.recalled = 0
         self.store_failure = ""
         self._store = store
+        self._unkept: list[tuple[Sequence[str], FloatArray]] = []
+        self._clock, self._keep_at = clock, clock() + _KEEP_EVERY_S
         self._limits = find_limits(request.model)
         self._rows = _Rows(len(request.texts))
         self._positions: list[IndexArray] = []
@@ -100,7 +111,7 @@ class EmbeddingRun:
         await client.embed_each(self.requests, lambda position, reply: put((position, reply)))
 
     def take(self, position: int, reply: EmbeddingReply) -> None:
-        """Take the vectors of a reply and keep them.
+        """Take the vectors of a reply, to be kept now or soon.
 
         Raises:
             GlmError: they have another width than those before.
@@ -114,15 +125,25 @@ class EmbeddingRun:
                 f"{self._rows.width}; nothing of it was kept"
             )
         self._rows.fill(self._positions[position], vectors)
-        self._keep(self.requests[position].texts, vectors)
+        if self._store is not None and self.width in (0, vectors.shape[1]):
+            self._unkept.append((self.requests[position].texts, vectors))
+        if self._clock() >= self._keep_at:
+            self.keep()
 
-    def _keep(self, texts: Sequence[str], vectors: FloatArray) -> None:
-        is_expected = self.width in (0, vectors.shape[1])
-        if self._store is not None and is_expected:
-            try:
-                self._store.keep(self._space, texts, vectors)
-            except StoreError as error:
-                self._leave_store(error)
+    def keep(self) -> None:
+        """Put into the store what came since the last time; to be called at the end, too.
+
+        Not with each reply: a disk may take longer to write than the server to answer.
+        """
+        unkept, self._unkept = self._unkept, []
+        self._keep_at = self._clock() + _KEEP_EVERY_S
+        if not unkept or self._store is None:
+            return
+        texts = [text for texts, _ in unkept for text in texts]
+        try:
+            self._store.keep(self._space, texts, np.concatenate([rows for _, rows in unkept]))
+        except StoreError as error:
+            self._leave_store(error)
 
     def _leave_store(self, error: StoreError) -> None:
         self.store_failure, self._store = str(error), None

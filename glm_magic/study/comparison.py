@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from glm_magic.api.events import Usage
 from glm_magic.errors import SettingsError
-from glm_magic.study.embeddings import Embeddings
+from glm_magic.study.embeddings import Embeddings, checked_count
 from glm_magic.study.neighbours import cosine_similarity, nearest
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ IndexArray = npt.NDArray[np.intp]
 # Of more texts so many stand for all: their pairs, and their neighbours among all.
 _LIMIT_TEXTS = 1_000
 _MOST_NEIGHBOURS = 10
+# Of a cosine in float32, after products of some thousand numbers.
+_DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +81,7 @@ class Comparison:
 
     def __getitem__(self, key: str | int) -> Embeddings:
         """Return the embeddings of a member, by its name or position."""
-        if isinstance(key, int):
+        if not isinstance(key, str):
             return self.members[key].embeddings
         for member in self.members:
             if member.name == key:
@@ -114,7 +117,8 @@ class Comparison:
     @property
     def is_sampled(self) -> bool:
         """Whether there are so many texts that some pairs stand for all."""
-        return len(self.texts) > _LIMIT_TEXTS
+        split = self._split or 0
+        return max(split, len(self.texts) - split) > _LIMIT_TEXTS
 
     @property
     def k(self) -> int:
@@ -135,8 +139,11 @@ class Comparison:
 
         Args:
             k: None takes `.k`.
+
+        Raises:
+            SettingsError: k is less than 1.
         """
-        return self._overlap if k is None else self._overlap_of(k)
+        return self._overlap if k is None else self._overlap_of(checked_count(k))
 
     @cached_property
     def _overlap(self) -> pd.DataFrame:
@@ -188,7 +195,7 @@ class Comparison:
         table = pd.DataFrame(rows, index=pd.Index(self._member_names, name="name"))
         table.insert(3, "correlation", correlation.to_numpy())
         table.insert(4, "overlap", overlap.to_numpy())
-        return table
+        return table.astype({"cut_from": "Int64"})
 
     @property
     def _split(self) -> int | None:
@@ -235,7 +242,8 @@ class Comparison:
     def _cosines(self, embeddings: Embeddings) -> FloatArray:
         rows, columns = (embeddings.vectors[chosen] for chosen in self._chosen)
         cosines: FloatArray = cosine_similarity(rows, columns)[self._places]
-        return cosines
+        # What differs by rounding alone is equally alike, and has one rank.
+        return cosines.round(_DIGITS)
 
     def _near(self, embeddings: Embeddings, k: int) -> IndexArray:
         """The k nearest among the columns of each row, or of some rows."""
@@ -280,21 +288,36 @@ def compare(embeddings: Sequence[Embeddings], names: Sequence[str] | None = None
         names: one for each; None calls them by what they differ in, model or width.
 
     Raises:
-        SettingsError: fewer than two, or fewer than three texts, or not the same texts.
+        SettingsError: fewer than two, or not the same texts, or fewer than three texts, whose
+            pairs could not be ranked, or a set without texts.
     """
     if len(embeddings) < 2:
         raise SettingsError("a comparison needs two embeddings or more")
     first = embeddings[0]
     if len(first) < 3:
         raise SettingsError(f"a comparison needs three texts or more; here is {len(first)}")
+    if first.split in (0, len(first)):
+        raise SettingsError("one of the two sets has no texts; nothing can be compared across them")
     for number, other in enumerate(embeddings[1:], 2):
-        if (other.texts, other.split) != (first.texts, first.split):
-            raise SettingsError(f"the texts of number {number} are not those of number 1")
+        if difference := _difference(first, other):
+            raise SettingsError(
+                f"the texts of number {number} are not those of number 1: {difference}"
+            )
     if names is None:
         names = _unique(_own_names(embeddings))
     if len(names) != len(embeddings) or len(set(names)) != len(names):
         raise SettingsError(f"{len(embeddings)} names are expected, each another")
     return Comparison(tuple(map(Member, names, embeddings)))
+
+
+def _difference(first: Embeddings, other: Embeddings) -> str:
+    """What is not the same of their texts, in words; "" if all is."""
+    if len(other) != len(first):
+        return f"{len(other):,}, not {len(first):,}"
+    for place, (text, expected) in enumerate(zip(other.texts, first.texts, strict=True)):
+        if text != expected:
+            return f"the one at position {place} is another"
+    return "" if other.split == first.split else "they are divided otherwise"
 
 
 def _own_names(embeddings: Sequence[Embeddings]) -> list[str]:
@@ -321,22 +344,31 @@ def _unique(names: Sequence[str]) -> list[str]:
 
 
 def with_cuts(comparison: Comparison) -> Comparison:
-    """Return it with a twin of each narrower member: the widest of its model cut to that width."""
-    own = [member for member in comparison if member.cut_from is None]
-    models = {member.embeddings.model for member in own}
-    cuts = []
-    for model in dict.fromkeys(member.embeddings.model for member in own):
-        of_model = [member for member in own if member.embeddings.model == model]
-        widest = max(of_model, key=lambda member: member.embeddings.dimensions)
-        before = f"{model} · " if len(models) > 1 else ""
-        for member in of_model:
-            cuts += _cut(widest.embeddings, member.embeddings.dimensions, before)
-    return Comparison((*comparison.members, *cuts))
+    """Return it with a twin of each narrower member: the widest of its model cut to that width.
+
+    A twin that is there already gets no other.
+    """
+    members = [member.embeddings for member in comparison]
+    own = [e for e in members if e.cut_from is None]
+    models = dict.fromkeys(e.model for e in own)
+    there = {(e.model, e.cut_from, e.dimensions) for e in members}
+    cuts = [
+        cut
+        for model in models
+        for cut in _cuts([e for e in own if e.model == model])
+        if (cut.model, cut.cut_from, cut.dimensions) not in there
+    ]
+    cut_names = [f"{e.cut_from} cut to {e.dimensions}" for e in cuts]
+    if len(models) > 1:
+        cut_names = [f"{e.model} · {name}" for e, name in zip(cuts, cut_names, strict=True)]
+    names = _unique([*(member.name for member in comparison), *cut_names])
+    return Comparison(tuple(map(Member, names, [*members, *cuts])))
 
 
-def _cut(widest: Embeddings, dimensions: int, before: str) -> list[Member]:
-    """The twin of a narrower member, if it is one and a twin can be made."""
-    if dimensions >= widest.dimensions or not widest.vectors[:, :dimensions].any(axis=1).all():
-        return []
-    name = f"{before}{widest.dimensions} cut to {dimensions}"
-    return [Member(name, widest.shortened(dimensions))]
+def _cuts(of_model: Sequence[Embeddings]) -> Iterator[Embeddings]:
+    """The widest cut to the width of each other one, where that leaves of each vector something."""
+    widest = max(of_model, key=lambda e: e.dimensions)
+    for width in dict.fromkeys(e.dimensions for e in of_model):
+        if width < widest.dimensions and widest.vectors[:, :width].any(axis=1).all():
+            # It is made of what is there: nothing is sent, and nothing is paid twice.
+            yield replace(widest.shortened(width), usage=Usage(), seconds=0.0, requests=0)

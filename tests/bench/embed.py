@@ -81,6 +81,7 @@ def embed_ours(url: str, texts: Texts, dimensions: int, path: Path) -> Embedding
                 for position, reply in job.take(0.05):
                     run.take(position, reply)
             job.result()
+        run.keep()
         thread.close(client.aclose)
     return build_embeddings(corpus, run, seconds=time.perf_counter() - started)
 

@@ -45,3 +45,24 @@ def test_no_group_is_empty(k: int) -> None:
     vectors = np.random.default_rng(2).normal(size=(60, 8)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     assert set(cluster(vectors, k)[0].tolist()) == set(range(k))
+
+
+@pytest.mark.parametrize("k", [1, 4])
+def test_the_cosine_is_that_with_the_middle_of_its_group(k: int) -> None:
+    vectors = bunches([5, 12, 8, 7], spread=0.3)
+    groups, cosines = cluster(vectors, k)
+    for group in range(k):
+        middle = vectors[groups == group].sum(axis=0)
+        expected = vectors[groups == group] @ (middle / np.linalg.norm(middle))
+        assert cosines[groups == group].tolist() == pytest.approx(expected.tolist(), abs=1e-6)
+
+
+def test_opposite_texts_have_no_middle() -> None:
+    groups, cosines = cluster(np.float32([[1.0, 0.0], [-1.0, 0.0]]), 1)
+    assert groups.tolist() == [0, 0]
+    assert cosines.tolist() == [0.0, 0.0]
+
+
+def test_of_a_hundred_groups_each_is_found() -> None:
+    groups, _ = cluster(bunches([2] * 100, width=100, spread=0.005), 100)
+    assert groups.tolist() == np.repeat(np.arange(100), 2).tolist()

@@ -43,6 +43,7 @@ def test_a_member_is_found_by_name_or_position() -> None:
     assert both["b"] is both[1] is B
     with pytest.raises(KeyError):
         both["c"]
+    assert both[np.int64(1)] is both[-1] is B
 
 
 def test_the_reference_is_the_widest_that_a_model_made() -> None:
@@ -70,12 +71,19 @@ def test_similarities_that_are_all_equal_have_no_correlation() -> None:
     assert np.isnan(compare([A, same]).correlation.iat[0, 1])
 
 
+def test_what_rounding_alone_sets_apart_is_equal() -> None:
+    nearly = replace(A, vectors=np.float32([[1.0], [0.99999994], [0.9999999], [1.0]]))
+    assert np.isnan(compare([A, nearly]).correlation.iat[0, 1])
+
+
 def test_the_overlap_is_the_share_of_the_nearest_that_agree() -> None:
     both = compare([A, B])
     assert both.k == 1
     # The nearest of 0 1 2 3: in A 1 0 1 2, in B 1 3 3 1.
     assert both.overlap().to_numpy().tolist() == [[1.0, 0.25], [0.25, 1.0]]
     assert both.overlap(3).iat[0, 1] == 1.0
+    with pytest.raises(SettingsError, match="k=0: at least 1"):
+        both.overlap(0)
 
 
 def test_the_pair_that_moved_most_comes_first() -> None:
@@ -113,6 +121,17 @@ def test_the_table_has_a_row_for_each_member() -> None:
         "cost",
     ]
     assert table.bytes_per_text.tolist() == [32, 16, 16]
+    assert table.cut_from.dropna().to_dict() == {"8 cut to 4": 8}
+
+
+def test_a_twin_costs_nothing() -> None:
+    wide, narrow = (
+        embedded(scattered(5, width), "embedding-3", billed_in="CNY", usage=Usage(2000, 0, 2000))
+        for width in (8, 4)
+    )
+    table = with_cuts(compare([wide, narrow])).df
+    assert table.prompt_tokens.tolist() == [2000, 2000, 0]
+    assert table.cost.tolist() == [0.001, 0.001, 0.0]
 
 
 def test_beside_each_narrower_one_stands_the_widest_cut() -> None:
@@ -121,6 +140,21 @@ def test_beside_each_narrower_one_stands_the_widest_cut() -> None:
     assert [m.name for m in cut] == ["2", "8", "4", "8 cut to 2", "8 cut to 4"]
     assert [m.cut_from for m in cut] == [None, None, None, 8, 8]
     assert cut["8 cut to 4"].vectors.tolist() == wide.shortened(4).vectors.tolist()
+
+
+def test_a_twin_comes_once() -> None:
+    wide, narrow = embedded(scattered(4, 8)), embedded(scattered(4, 2))
+    twice = with_cuts(compare([wide, narrow, narrow]))
+    assert [m.name for m in twice] == ["8", "2", "2 (2)", "8 cut to 2"]
+    assert twice.correlation.shape == (4, 4)
+    assert len(with_cuts(twice)) == 4
+    named = with_cuts(compare([wide, narrow, wide.shortened(2)], ["a", "b", "c"]))
+    assert [m.name for m in named] == ["a", "b", "c"]
+
+
+def test_a_name_that_is_taken_gets_a_number() -> None:
+    cut = with_cuts(compare([embedded(scattered(4, 8)), B], ["a", "8 cut to 2"]))
+    assert [m.name for m in cut] == ["a", "8 cut to 2", "8 cut to 2 (2)"]
 
 
 def test_models_are_cut_each_for_itself() -> None:
@@ -132,6 +166,7 @@ def test_of_many_texts_some_pairs_stand_for_all() -> None:
     many = embedded(scattered(1_200, 8))
     both = compare([many, many.shortened(4)])
     assert both.is_sampled
+    assert not compare([replace(each.embeddings, split=600) for each in both]).is_sampled
     exact = np.corrcoef(
         *(
             np.argsort(np.argsort((v @ v.T)[np.triu_indices(1_200, 1)]))
@@ -145,7 +180,13 @@ def test_of_many_texts_some_pairs_stand_for_all() -> None:
     ("embeddings", "line"),
     [
         ([A], "two embeddings or more"),
-        ([A, replace(B, texts=("a", "b", "c", "d"))], "the texts of number 2 are not those"),
+        (
+            [A, replace(B, texts=("text 0", "text 1", "c", "text 3"))],
+            "texts of number 2 are not those of number 1: the one at position 2 is another",
+        ),
+        ([A, embedded(scattered(5, 3))], "of number 2 are not those of number 1: 5, not 4"),
+        ([A, replace(A, split=2)], "not those of number 1: they are divided otherwise"),
+        ([replace(A, split=4)] * 2, "one of the two sets has no texts"),
         ([embedded(scattered(2, 2))] * 2, "three texts or more; here is 2"),
     ],
 )

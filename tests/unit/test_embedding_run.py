@@ -43,6 +43,12 @@ def run_of(
     return run
 
 
+def keep_all(run: EmbeddingRun, *vectors: list[float]) -> None:
+    """Take a reply to the first request, and end the run."""
+    run.take(0, reply(*vectors))
+    run.keep()
+
+
 def reply(*vectors: list[float]) -> EmbeddingReply:
     return EmbeddingReply(np.array(vectors, dtype=np.float32), "m", Usage(5, 0, 5))
 
@@ -70,17 +76,33 @@ def test_vectors_of_another_width_than_those_before_are_refused(store: VectorSto
     run.take(2, reply([1.0, 0.0], [0.0, 1.0]))
     with pytest.raises(GlmError, match="of 3 numbers, and those before had 2; nothing of it"):
         run.take(0, reply(*[[1.0, 0.0, 0.0]] * 64))
+    run.keep()
     assert run_of(store=store).recalled == 2
 
 
 def test_a_second_run_finds_all_in_the_store(store: VectorStore) -> None:
     first = run_of(("a", "b"), store)
-    first.take(0, reply([1.0, 0.0], [0.0, 1.0]))
+    keep_all(first, [1.0, 0.0], [0.0, 1.0])
     again = run_of(("b", "new", "a"), store)
     assert [request.texts for request in again.requests] == [("new",)]
     assert (again.recalled, again.answered) == (2, 0)
     again.take(0, reply([0.6, 0.8]))
     assert again.vectors.tolist() == [[0.0, 1.0], pytest.approx([0.6, 0.8]), [1.0, 0.0]]
+
+
+def test_what_came_is_kept_every_half_second_and_at_the_end(store: VectorStore) -> None:
+    now = [0.0]
+    run = EmbeddingRun(EmbeddingRequest("m", TEXTS), HERE, store, clock=lambda: now[0])
+    run.plan()
+    run.take(2, reply([1.0, 0.0], [0.0, 1.0]))
+    assert store.facts().texts == 0
+    now[0] = 0.6
+    run.take(1, reply(*[[1.0, 0.0]] * 64))
+    assert store.facts().texts == 66
+    run.take(0, reply(*[[1.0, 0.0]] * 64))
+    assert store.facts().texts == 66
+    run.keep()
+    assert store.facts().texts == 130
 
 
 @pytest.mark.parametrize(
@@ -94,7 +116,7 @@ def test_a_second_run_finds_all_in_the_store(store: VectorStore) -> None:
 def test_vectors_of_another_place_are_not_found(
     store: VectorStore, other: dict[str, object]
 ) -> None:
-    run_of(("a",), store).take(0, reply([1.0, 0.0]))
+    keep_all(run_of(("a",), store), [1.0, 0.0])
     assert run_of(("a",), store, **other).recalled == 0  # type: ignore[arg-type]
     assert run_of(("a",), store).recalled == 1
 
@@ -102,7 +124,7 @@ def test_vectors_of_another_place_are_not_found(
 def test_at_the_platform_the_default_width_and_its_number_are_one(store: VectorStore) -> None:
     place = parse_endpoint("bigmodel")
     vector = [1.0, *[0.0] * 2047]
-    run_of(("a",), store, place).take(0, reply(vector))
+    keep_all(run_of(("a",), store, place), vector)
     asked = EmbeddingRun(EmbeddingRequest("embedding-3", ("a",), 2048), place, store)
     asked.recall()
     assert asked.recalled == 1
@@ -120,7 +142,7 @@ def test_a_store_that_fails_is_left_with_its_reason_and_the_run_goes_on(tmp_path
     path.write_text("a letter to a friend, and no database")
     run = run_of(("a",), VectorStore(path))
     assert "letter.txt" in run.store_failure
-    run.take(0, reply([1.0, 0.0]))
+    keep_all(run, [1.0, 0.0])
     assert run.vectors.tolist() == [[1.0, 0.0]]
     assert path.read_text().startswith("a letter")
 
@@ -136,6 +158,7 @@ def test_all_of_it_goes_over_the_wire_and_comes_back_in_order(
             await run.send(client, lambda taken: run.take(*taken))
 
     asyncio.run(send())
+    run.keep()
     assert run.missing.size == 0
     for place in (0, 64, 129):
         assert run.vectors[place].tolist() == pytest.approx(build_embedding(f"text {place}", 8))
