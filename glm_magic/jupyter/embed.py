@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections import deque
+from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from glm_magic.api.batches import find_limits
 from glm_magic.api.catalog import billed_in
 from glm_magic.api.cost import estimate_cost_of
-from glm_magic.api.loop import CLOSE_TIMEOUT_S, Job
+from glm_magic.api.loop import CLOSE_TIMEOUT_S, Job, Put
 from glm_magic.api.requests import EmbeddingRequest
 from glm_magic.api.tokens import estimate_tokens
 from glm_magic.errors import GlmError, SettingsError, Stopped
@@ -28,7 +30,7 @@ from glm_magic.session.corpus import (
     with_labels,
 )
 from glm_magic.session.embedding import EmbeddingRun, Taken
-from glm_magic.study.comparison import Comparison, compare, with_cuts
+from glm_magic.study.comparison import Comparison, check_texts, compare, with_cuts
 from glm_magic.study.embeddings import Embeddings, build_embeddings
 
 if TYPE_CHECKING:
@@ -105,36 +107,59 @@ class _Embedding:
         self._runs: list[EmbeddingRun] = []
         self._rest: list[EmbeddingRequest] = []
         self._seconds: dict[EmbeddingRun, float] = {}
+        self._begun: dict[EmbeddingRun, Embeddings] = {}  # what a stopped cell has left for it
 
     def prepare(self, models: tuple[str, ...]) -> None:
-        """Take the vectors that are there, and divide the rest into requests."""
-        widths = self._options.dimensions or (None,)
-        asked = [(model, width) for model in models for width in widths]
+        """Take the vectors that are there, and divide the rest into requests.
+
+        Raises:
+            SettingsError: a model has no such width, or there is nothing to compare.
+        """
+        asked = [(model, w) for model in models for w in self._options.dimensions or (None,)]
         for model, width in asked:
             find_limits(model).check_dimensions(width)
+        if len(asked) > 1:
+            check_texts(self._corpus.texts)
         texts = tuple(dict.fromkeys(self._corpus.texts))
         session, _ = self._glm.open()
         store = None if self._options.no_store else session.store()
         for model, width in asked:
             run = EmbeddingRun(EmbeddingRequest(model, texts, width), self._endpoint, store)
-            run.recall(self._known(run) if len(asked) == 1 else None)
+            if earlier := self._earlier(run.request):
+                self._begun[run] = earlier
+                run.recall(dict(zip(earlier.texts, earlier.vectors, strict=True)))
+            else:
+                run.recall()
             self._rest.append(run.plan())
             self._runs.append(run)
 
-    def _known(self, run: EmbeddingRun) -> dict[str, Any]:
-        """The vectors in the variable of `-o`, where it has those of a run that was stopped."""
-        earlier = self._glm.shell.user_ns.get(self._options.out or "")
-        if not isinstance(earlier, Embeddings) or not earlier.missing:
-            return {}
-        is_same = (earlier.model, earlier.endpoint) == (run.request.model, run.endpoint.host)
-        if not is_same or run.width not in (0, earlier.dimensions):
-            return {}
-        return dict(zip(earlier.texts, earlier.vectors, strict=True))
+    def _earlier(self, request: EmbeddingRequest) -> Embeddings | None:
+        """What the variable of `-o` has of a cell that was stopped, if it is of the same kind."""
+        value = self._glm.shell.user_ns.get(self._options.out or "")
+        parts = value if isinstance(value, Parts) else [value]
+        if not isinstance(value, Parts) and not getattr(value, "missing", 0):
+            return None
+        wanted = request.model, self._endpoint.host, request.dimensions
+        for part in parts:
+            if isinstance(part, Embeddings) and (part.model, part.endpoint, part.asked) == wanted:
+                return part
+        return None
 
     def show_plan(self) -> None:
-        """Show what would be sent and what it may cost."""
+        """Show what would be sent and what it may cost, and whether the budget lets it pass."""
         rows = [self._plan(*pair) for pair in zip(self._runs, self._rest, strict=True)]
-        show_table(render_plan(rows), render_plan_plain(rows))
+        refusal = ""
+        try:
+            with ExitStack() as reserved:
+                self._reserve(reserved)
+        except SettingsError as error:
+            refusal = f"it would be refused: {error}"
+        show_table(render_plan(rows, refusal), render_plan_plain(rows, refusal))
+
+    def _reserve(self, reserved: ExitStack) -> None:
+        session, _ = self._glm.open()
+        for rest in self._rest:
+            reserved.enter_context(session.reserve(rest, self._endpoint))
 
     def _plan(self, run: EmbeddingRun, rest: EmbeddingRequest) -> PlanRow:
         return PlanRow(
@@ -149,38 +174,48 @@ class _Embedding:
 
     def run(self) -> Embeddings | Comparison:
         """Send what is to be sent; show and return what came."""
-        batches = sum(len(run.requests) for run in self._runs)
-        total = sum(len(rest.texts) for rest in self._rest)
-        progress = Progress(self._glm.shell, total if batches >= _LEAST_BATCHES else 0)
+        progress = None
         try:
-            self._send_all(progress)
+            with ExitStack() as reserved:
+                self._reserve(reserved)
+                progress = self._progress()
+                self._send_all(progress)
         except KeyboardInterrupt:
             with uninterrupted():
-                raise Stopped(self._stopped(progress, "stopped")) from None
+                line = f"stopped; {self._kept() or 'nothing came'}"
+                _leave(progress, line)
+                raise Stopped(line) from None
         except GlmError as error:
             if line := self._kept():
                 error.args = (f"{error}; {line}",)
-            progress.close()
+            _leave(progress, line or "nothing came")
             raise
         finally:
             self._warn()
-        with uninterrupted("stopped; the vectors are there, run the cell again to see them"):
-            value = self._value()
+        return self._show(progress)
+
+    def _progress(self) -> Progress:
+        batches = sum(len(run.requests) for run in self._runs)
+        total = sum(len(rest.texts) for rest in self._rest)
+        return Progress(self._glm.shell, total if batches >= _LEAST_BATCHES else 0)
+
+    def _show(self, progress: Progress) -> Embeddings | Comparison:
+        """Assign what came, then draw it: an interrupt of the drawing loses nothing."""
+        name = self._options.out
+        there = f"the vectors are in {name}" if name else "run the cell again to see them"
+        with uninterrupted(f"stopped; {there}"):
+            value = self._glm.hand_over(self._value(), name)
             progress.finish(value_bundle(value), value_metadata(value))
-        return self._glm.hand_over(value, self._options.out)
+        return value
 
     # -- on its way ------------------------------------------------------------------------
 
     def _send_all(self, progress: Progress) -> None:
-        session, _ = self._glm.open()
-        with ExitStack() as reserved:
-            for rest in self._rest:
-                reserved.enter_context(session.reserve(rest, self._endpoint))
-            for run in self._runs:
-                started = time.perf_counter()
-                if run.requests:
-                    send(self._glm, run, progress)
-                self._seconds[run] = time.perf_counter() - started
+        for run in self._runs:
+            started = time.perf_counter()
+            if run.requests:
+                send(self._glm, run, progress)
+            self._seconds[run] = time.perf_counter() - started
 
     # -- at its end ------------------------------------------------------------------------
 
@@ -191,40 +226,44 @@ class _Embedding:
     def _build(self, run: EmbeddingRun) -> Embeddings:
         currency = billed_in(self._endpoint, run.request.model)
         seconds = self._seconds.get(run, 0.0)
-        return build_embeddings(
+        value = build_embeddings(
             self._corpus, run, seconds=seconds, cut=self._cut, billed_in=currency
         )
-
-    def _stopped(self, progress: Progress, what: str) -> str:
-        line = f"{what}; {self._kept() or 'nothing came'}"
-        progress.finish(line_bundle(line))
-        return line
+        begun = self._begun.get(run)
+        return value.going_on_from(begun) if begun else value
 
     def _kept(self) -> str:
-        """What of a run that has not ended is there, in words; "" if nothing is."""
+        """What came of a cell that has not ended, in words; "" if nothing did.
+
+        It goes into the variable of `-o`, which stays as it is where nothing came.
+        """
+        if not any(run.answered for run in self._runs):
+            return ""
         total = sum(len(run.request.texts) for run in self._runs)
         have = total - sum(run.missing.size for run in self._runs)
-        if not have:
-            return ""
-        name = self._hand_over_part()
-        is_stored = not self._options.no_store and self._glm.open()[0].store() is not None
+        if name := self._options.out:
+            parts = Parts(self._build(run) for run in self._runs)
+            self._glm.shell.push({name: parts[0] if len(parts) == 1 else parts})
         words = f"{have:,} of {total:,} texts have their vectors{f' in {name}' if name else ''}"
+        is_stored = all(run.is_stored for run in self._runs)
         if name or is_stored:
             return f"{words}; run the cell again to go on"
         return f"{words}, which are lost without -o NAME and a store"
-
-    def _hand_over_part(self) -> str | None:
-        """Assign what came to the variable of `-o`; return its name."""
-        name = self._options.out
-        if name is None or len(self._runs) > 1:
-            return None
-        self._glm.shell.push({name: self._build(self._runs[0])})
-        return name
 
     def _warn(self) -> None:
         """Say once why vectors were not kept on disk."""
         for failure in dict.fromkeys(run.store_failure for run in self._runs if run.store_failure):
             print(f"glm: {failure}; these vectors are not kept on disk")
+
+
+class Parts(list[Embeddings]):
+    """What came of a cell with several models that was stopped, for it to go on."""
+
+
+def _leave(progress: Progress | None, line: str) -> None:
+    """Put a line in the place of the bar, where there is one."""
+    if progress is not None and progress.is_shown:
+        progress.finish(line_bundle(line))
 
 
 def send(glm: Glm, run: EmbeddingRun, progress: Progress) -> None:
@@ -236,30 +275,39 @@ def send(glm: Glm, run: EmbeddingRun, progress: Progress) -> None:
     """
     session, thread = glm.open()
     client = session.client(run.endpoint)
+    arrived: deque[Taken] = deque()  # not in the queue of the job, from which an interrupt may take
 
-    def take(taken: Taken) -> int:
+    def note(taken: Taken) -> None:
         position, reply = taken
         session.note_embeddings(reply, run.requests[position], run.endpoint)
-        run.take(position, reply)
-        return len(reply.vectors)
+
+    def take() -> int:
+        count = 0
+        while arrived:
+            with uninterrupted(_KEEPING):
+                position, reply = arrived.popleft()
+                run.take(position, reply)
+                count += len(reply.vectors)
+        return count
+
+    async def work(put: Put) -> None:
+        def come(taken: Taken) -> None:
+            arrived.append(taken)
+            put(True)
+
+        await run.send(client, come, note)
 
     progress.take = take
     try:
-        with Job(thread, lambda put: run.send(client, put)) as job:
-            try:
-                follow(job, progress)
-            except KeyboardInterrupt:
-                _drain(job, progress)
-                raise
+        with Job(thread, work) as job:
+            follow(job, progress)
     finally:
-        with uninterrupted(_KEEPING):
-            run.keep()
+        _take_rest(job, take, run)
 
 
-def _drain(job: Job[Any], progress: Progress) -> None:
-    """Stop the job, and take what has come by now: it is paid."""
-    with uninterrupted():
-        job.stop()
-        deadline = time.monotonic() + CLOSE_TIMEOUT_S
-        while not job.ended and (left := deadline - time.monotonic()) > 0:
-            progress.feed(job.take(left))
+def _take_rest(job: Job[None], take: Callable[[], int], run: EmbeddingRun) -> None:
+    """Take and keep what has come though nobody waits for it any more: it is paid."""
+    with uninterrupted(_KEEPING):
+        job.wait(CLOSE_TIMEOUT_S)
+        take()
+        run.keep()

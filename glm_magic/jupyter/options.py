@@ -195,6 +195,7 @@ def embed_parser() -> Parser:
     )
     add(
         "--dimensions",
+        action="append",
         type=_widths,
         metavar="N[,N...]",
         help="width of the vectors; several are compared",
@@ -249,5 +250,9 @@ def parse_embed_options(words: list[str]) -> EmbedOptions | None:
     values = parse_words(embed_parser(), words)
     if values is None:
         return None
-    models = tuple(dict.fromkeys(values.pop("models") or ()))
-    return EmbedOptions(models, values.pop("dimensions") or (), **values)
+    # Each once: a model's case does not matter.
+    models: dict[str, str] = {}
+    for model in values.pop("models") or ():
+        models.setdefault(model.lower(), model)
+    widths = dict.fromkeys(width for part in values.pop("dimensions") or () for width in part)
+    return EmbedOptions(tuple(models.values()), tuple(widths), **values)

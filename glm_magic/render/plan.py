@@ -52,14 +52,18 @@ class PlanRow:
         )
 
 
-def render_plan(rows: Sequence[PlanRow]) -> str:
-    """Return a table with a row a model and width."""
+def render_plan(rows: Sequence[PlanRow], refusal: str = "") -> str:
+    """Return a table with a row a model and width.
+
+    Args:
+        refusal: why it would not be sent; "" if it would.
+    """
     head = _cells("th", _HEAD)
     body = "".join(f"<tr>{_cells('td', row.cells)}</tr>" for row in rows)
     return frame(
         f"<table><caption>Would be embedded</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{body}</tbody></table>",
-        muted(_NOTE),
+        muted(render_line(_note(refusal))),
     )
 
 
@@ -70,7 +74,11 @@ def _cells(tag: str, cells: Sequence[str]) -> str:
     return f"<{tag}{scope}>{first}</{tag}>{numbers}"
 
 
-def render_plan_plain(rows: Sequence[PlanRow]) -> str:
+def render_plan_plain(rows: Sequence[PlanRow], refusal: str = "") -> str:
     """Return the same as lines of text."""
     lines = align([_HEAD, *(row.cells for row in rows)], right=range(1, len(_HEAD)))
-    return "\n".join((*lines, _NOTE))
+    return "\n".join((*lines, _note(refusal)))
+
+
+def _note(refusal: str) -> str:
+    return "; ".join(filter(None, (_NOTE, clean_line(refusal, 500))))

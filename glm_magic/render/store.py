@@ -6,6 +6,7 @@ from glm_magic.render.clean import clean_line
 from glm_magic.render.columns import align
 from glm_magic.render.frame import frame, muted
 from glm_magic.render.markdown import render_line
+from glm_magic.render.study.labels import counted
 from glm_magic.session.store import StoreFacts
 
 __all__ = ["render_store", "render_store_plain"]
@@ -45,7 +46,11 @@ def _rows(facts: StoreFacts) -> list[tuple[str, ...]]:
 
 
 def _note(facts: StoreFacts) -> str:
-    kept = f"{facts.texts:,} texts, {facts.size_bytes / 1e6:,.1f} MB" if facts.texts else "nothing"
+    kept = (
+        f"{counted(facts.texts, 'text')}, {facts.size_bytes / 1e6:,.1f} MB"
+        if facts.texts
+        else "nothing"
+    )
     return (
         f"{kept} in {clean_line(str(facts.path))}; hashes and vectors, never the texts themselves; "
         "`%glm store --clear` removes them, `%glm config store=off` keeps none"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 from glm_magic.api.batches import EmbeddingLimits, cut_text, describe_too_long, too_long
 from glm_magic.errors import SettingsError
@@ -18,9 +18,6 @@ from glm_magic.session.columns import (
     read_source,
     read_texts,
 )
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "Corpus",
@@ -216,7 +213,7 @@ def join(queries: Corpus, documents: Corpus) -> Corpus:
     )
 
 
-def read_labels(words: str, namespace: Mapping[str, Any]) -> list[str]:
+def read_labels(words: str, namespace: Mapping[str, Any]) -> list[Any]:
     """Return the labels in a list with commas, or in VAR, VAR.column or VAR['column'].
 
     Raises:
@@ -225,7 +222,7 @@ def read_labels(words: str, namespace: Mapping[str, Any]) -> list[str]:
     """
     parts = [part.strip() for part in _COMMA.split(words)]
     if len(parts) == 1:
-        return [str(value) for value in read_source(*look_up(words, namespace)).values]
+        return list(read_source(*look_up(words, namespace)).values)
     if "" in parts:
         raise SettingsError(f"label {parts.index('') + 1} of {quoted(words)} is empty")
     return parts
@@ -234,23 +231,32 @@ def read_labels(words: str, namespace: Mapping[str, Any]) -> list[str]:
 def with_labels(corpus: Corpus, labels: Sequence[object]) -> Corpus:
     """Return the texts with these labels in place of their own.
 
-    As many as texts; or as rows of the variable, of which the blank ones are left out here too.
-    Of a cell's lines with a variable, the variable alone may be labelled.
+    As many as rows of the variable, of which the blank ones are left out here too; or as texts.
+    Of a cell's lines with a variable, the variable alone may be labelled. A text whose label is
+    blank or missing stands for itself.
 
     Raises:
         SettingsError: they are more or fewer.
     """
     *_, last = corpus.places.spans
     before = len(corpus.texts) - len(last.keys)
-    if len(labels) == len(corpus.texts):
-        before = 0
-    elif len(labels) == last.rows:
+    if len(labels) == last.rows:
         labels = [labels[int(row)] for row in last.keys]
+    elif len(labels) == len(corpus.texts):
+        before = 0
     elif len(labels) != len(last.keys):
         raise SettingsError(
             f"{len(labels):,} labels for {len(corpus.texts):,} texts; one for each is expected"
         )
-    return replace(corpus, labels=(*corpus.names[:before], *map(str, labels)))
+    named = (
+        str(label) if _is_label(label) else text
+        for label, text in zip(labels, corpus.texts[before:], strict=True)
+    )
+    return replace(corpus, labels=(*corpus.names[:before], *named))
+
+
+def _is_label(value: object) -> bool:
+    return value is not None and value == value and bool(str(value).strip())
 
 
 def fit_texts(

@@ -63,6 +63,7 @@ class EmbeddingRun:
         self._unkept: list[tuple[Sequence[str], FloatArray]] = []
         self._clock, self._keep_at = clock, clock() + _KEEP_EVERY_S
         self._limits = find_limits(request.model)
+        self._width: int | None = None  # of the replies so far, on the loop thread
         self._rows = _Rows(len(request.texts))
         self._positions: list[IndexArray] = []
 
@@ -102,30 +103,50 @@ class EmbeddingRun:
 
     # -- on its way ------------------------------------------------------------------------
 
-    async def send(self, client: AsyncClient, put: Callable[[Taken], None]) -> None:
+    async def send(
+        self, client: AsyncClient, put: Callable[[Taken], None], noted: Callable[[Taken], None]
+    ) -> None:
         """Send the requests; put each reply as it comes.
 
+        Args:
+            put: hands a reply on, to be taken.
+            noted: is told of each reply before that, on the loop thread: what was answered is
+                paid. No other request is sent once it raises a GlmError.
+
         Raises:
-            GlmError: as `AsyncClient.embed_each`.
+            GlmError: as `AsyncClient.embed_each`, or the vectors have another width than those
+                before, or as `noted`.
         """
-        await client.embed_each(self.requests, lambda position, reply: put((position, reply)))
+
+        def done(position: int, reply: EmbeddingReply) -> None:
+            taken = position, reply
+            put(taken)
+            noted(taken)
+            self._check_width(reply.vectors.shape[1])
+
+        self._width = self._rows.width
+        await client.embed_each(self.requests, done)
+
+    def _check_width(self, width: int) -> None:
+        self._width = self._width or width
+        if width == self._width:
+            return
+        way = "run it with --no-store, or `%glm store --clear`" if self.recalled else "try again"
+        raise GlmError(
+            f"{self.endpoint.host} sent vectors of {width} numbers, and those before had "
+            f"{self._width}; nothing of it was kept; {way}"
+        )
 
     def take(self, position: int, reply: EmbeddingReply) -> None:
-        """Take the vectors of a reply, to be kept now or soon.
-
-        Raises:
-            GlmError: they have another width than those before.
-        """
+        """Take the vectors of a reply, to be kept now or soon; those of another width are not."""
         self.answered += 1
         self.usage = sum_usage(self.usage, reply.usage)
-        vectors, host = unit_vectors(reply.vectors), self.endpoint.host
-        if self._rows.width not in (None, vectors.shape[1]):
-            raise GlmError(
-                f"{host} sent vectors of {vectors.shape[1]} numbers, and those before had "
-                f"{self._rows.width}; nothing of it was kept"
-            )
+        vectors = unit_vectors(reply.vectors)
+        width = vectors.shape[1]
+        if self._rows.width not in (None, width):
+            return
         self._rows.fill(self._positions[position], vectors)
-        if self._store is not None and self.width in (0, vectors.shape[1]):
+        if self._store is not None and self.width in (0, width):
             self._unkept.append((self.requests[position].texts, vectors))
         if self._clock() >= self._keep_at:
             self.keep()
@@ -167,6 +188,11 @@ class EmbeddingRun:
         # the default is documented: at the platform itself.
         default = self._limits.default_dimensions if self.endpoint.is_platform else None
         return self.request.dimensions or default or 0
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether vectors are kept on disk."""
+        return self._store is not None
 
     @property
     def _space(self) -> Space:

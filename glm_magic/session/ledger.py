@@ -58,6 +58,19 @@ class Budget:
                 "it, `budget=None` lifts it"
             )
 
+    def check_spent(self) -> None:
+        """Refuse to go on where estimates were too low and the budget is passed.
+
+        Raises:
+            SettingsError: it is.
+        """
+        if self.spent > self.limit * (1 + _ROUNDING):
+            limit, spent = (format_money(each, self.currency) for each in (self.limit, self.spent))
+            raise SettingsError(
+                f"the budget of {limit} is passed: {spent} spent; `%glm config "
+                f"budget={_higher(self.limit, self.spent)}` raises it, `budget=None` lifts it"
+            )
+
     def _gone(self) -> str:
         spent = f"{format_money(self.spent, self.currency)} spent"
         reserved = f"{format_money(self.reserved, self.currency)} in flight"

@@ -228,10 +228,16 @@ class Session:
     def note_embeddings(
         self, reply: EmbeddingReply, request: EmbeddingRequest, endpoint: Endpoint
     ) -> None:
-        """Put what a request for embeddings took into the ledger."""
+        """Put what a request for embeddings took into the ledger.
+
+        Raises:
+            SettingsError: the budget is passed with it.
+        """
         model, usage, texts = request.model, reply.usage, request.texts
         currency = billed_in(endpoint, model)
         self.ledger.add(spend_of_embeddings(model, endpoint.host, usage, currency, texts=texts))
+        if budget := self.ledger.budget(self.settings.budget, currency):
+            budget.check_spent()
 
     def note_usage(self, usage: Usage, model: str, endpoint: Endpoint) -> None:
         """Put the counts of a request of another kind into the ledger."""
@@ -272,7 +278,7 @@ class Session:
             chosen = os.environ.get("GLM_MAGIC_STORE", "").strip() or str(store_path())
         if chosen == "off":
             return None
-        path = Path(chosen).expanduser().absolute()
+        path = Path(chosen).absolute()
         if self._store is None or self._store.path != path:
             self._store = VectorStore(path)
         return self._store

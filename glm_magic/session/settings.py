@@ -229,6 +229,17 @@ class GlmMagic(Configurable):
             raise TraitError(str(error)) from error
         return value
 
+    @validate("store")
+    def _store_is_a_path(self, proposal: Mapping[str, Any]) -> str:
+        value: str = proposal["value"].strip()
+        if value in ("auto", "off"):
+            return value
+        try:
+            # Now, and not when it is used: the folder may be another by then.
+            return str(Path(value or " ").expanduser().resolve())
+        except (RuntimeError, OSError, ValueError) as error:  # no such home, a circle, a NUL
+            raise TraitError(f"{value!r} is no path of a file") from error
+
     @observe("catalog")
     def _use_catalog(self, change: Mapping[str, Any]) -> None:
         value: str = change["new"]

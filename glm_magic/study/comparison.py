@@ -18,7 +18,7 @@ from glm_magic.study.neighbours import cosine_similarity, nearest
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Comparison", "Member", "Move", "compare", "with_cuts"]
+__all__ = ["Comparison", "Member", "Move", "check_texts", "compare", "with_cuts"]
 
 FloatArray = npt.NDArray[np.float32]
 IndexArray = npt.NDArray[np.intp]
@@ -123,7 +123,7 @@ class Comparison:
     @property
     def k(self) -> int:
         """How many nearest texts are compared: 10, or half of those there are."""
-        others = len(self.texts) - (self._split or 1)
+        others = len(self._distinct[1]) - (self._split is None)
         return max(1, min(_MOST_NEIGHBOURS, others // 2))
 
     @cached_property
@@ -206,14 +206,26 @@ class Comparison:
         return [member.name for member in self.members]
 
     @cached_property
+    def _distinct(self) -> tuple[IndexArray, IndexArray]:
+        """The positions of different texts, of the rows and of the columns.
+
+        The same text is as near to itself in every member, and would count as agreement.
+        """
+        count, split = len(self.texts), self._split
+        if split is None:
+            rows = _firsts(self.texts, range(count))
+            return rows, rows
+        return _firsts(self.texts, range(split)), _firsts(self.texts, range(split, count))
+
+    @cached_property
     def _chosen(self) -> tuple[IndexArray, IndexArray]:
         """The positions of the texts whose pairs are looked at: of the rows and of the columns."""
-        count = len(self.texts)
+        rows, columns = self._distinct
         chance = np.random.default_rng(0)
         if self._split is None:
-            chosen = _some(np.arange(count), chance)
+            chosen = _some(rows, chance)
             return chosen, chosen
-        return _some(np.arange(self._split), chance), _some(np.arange(self._split, count), chance)
+        return _some(rows, chance), _some(columns, chance)
 
     @cached_property
     def _pairs(self) -> tuple[IndexArray, IndexArray]:
@@ -228,8 +240,9 @@ class Comparison:
         rows, columns = self._chosen
         if self._split is None:
             return np.triu_indices(len(rows), k=1)
-        i, j = np.indices((len(rows), len(columns)))
-        return i.ravel(), j.ravel()
+        texts = np.array(self.texts, dtype=object)
+        i, j = np.nonzero(texts[rows][:, None] != texts[columns])
+        return i, j
 
     @cached_property
     def _ranks(self) -> pd.DataFrame:
@@ -247,10 +260,15 @@ class Comparison:
 
     def _near(self, embeddings: Embeddings, k: int) -> IndexArray:
         """The k nearest among the columns of each row, or of some rows."""
-        rows = self._chosen[0]
-        among = embeddings.vectors[embeddings.columns]
-        skip = rows if self._split is None else None
-        return nearest(among, embeddings.vectors[rows], k, skip=skip)[0]
+        rows, columns = self._chosen[0], self._distinct[1]
+        skip = np.searchsorted(columns, rows) if self._split is None else None
+        return nearest(embeddings.vectors[columns], embeddings.vectors[rows], k, skip=skip)[0]
+
+
+def _firsts(texts: Sequence[str], places: range) -> IndexArray:
+    """The places of the first of each text."""
+    firsts = {texts[place]: place for place in reversed(places)}
+    return np.sort(np.fromiter(firsts.values(), dtype=np.intp))
 
 
 def _cosine(embeddings: Embeddings, i: int, j: int) -> float:
@@ -281,6 +299,16 @@ def _facts(member: Member) -> dict[str, Any]:
     }
 
 
+def check_texts(texts: Sequence[str]) -> None:
+    """Let pass so many texts that their pairs can be ranked.
+
+    Raises:
+        SettingsError: there are fewer than three different ones.
+    """
+    if (count := len(set(texts))) < 3:
+        raise SettingsError(f"a comparison needs three different texts or more; here is {count}")
+
+
 def compare(embeddings: Sequence[Embeddings], names: Sequence[str] | None = None) -> Comparison:
     """Return embeddings of the same texts side by side.
 
@@ -291,11 +319,10 @@ def compare(embeddings: Sequence[Embeddings], names: Sequence[str] | None = None
         SettingsError: fewer than two, or not the same texts, or fewer than three texts, whose
             pairs could not be ranked, or a set without texts.
     """
-    if len(embeddings) < 2:
+    if isinstance(embeddings, Embeddings) or len(embeddings) < 2:
         raise SettingsError("a comparison needs two embeddings or more")
     first = embeddings[0]
-    if len(first) < 3:
-        raise SettingsError(f"a comparison needs three texts or more; here is {len(first)}")
+    check_texts(first.texts)
     if first.split in (0, len(first)):
         raise SettingsError("one of the two sets has no texts; nothing can be compared across them")
     for number, other in enumerate(embeddings[1:], 2):

@@ -50,6 +50,7 @@ class Embeddings:
         requests: how many were sent.
         recalled: how many different texts had their vectors already, in the store or a variable.
         cut: positions of the texts that were cut to the model's limit.
+        asked: the width that was asked for; None for the model's own.
         cut_from: the width of the vectors that these are the first numbers of; None as they came.
         missing: how many different texts have no vector yet, of a run that was stopped.
         date: when they came, ISO 8601 in UTC, to the second; "" when that is not known.
@@ -67,6 +68,7 @@ class Embeddings:
     requests: int = 1
     recalled: int = 0
     cut: tuple[int, ...] = ()
+    asked: int | None = None
     cut_from: int | None = None
     missing: int = 0
     date: str = ""
@@ -135,7 +137,7 @@ class Embeddings:
 
     @property
     def pairs(self) -> pd.DataFrame:
-        """Every pair of different texts with its similarity, the closest first.
+        """Every pair of texts with its similarity, the closest first.
 
         Columns `a`, `b` (names), `similarity`, `i`, `j` (positions).
 
@@ -285,11 +287,20 @@ class Embeddings:
             return self
         return replace(self, vectors=unit_vectors(part), cut_from=self.cut_from or self.dimensions)
 
+    def going_on_from(self, begun: Embeddings) -> Embeddings:
+        """Return these with what it took to get those that were there before."""
+        return replace(
+            self,
+            usage=sum_usage(begun.usage, self.usage),
+            seconds=begun.seconds + self.seconds,
+            requests=begun.requests + self.requests,
+        )
+
     def __add__(self, other: Embeddings) -> Embeddings:
-        """Return the texts of both, each once, as one set.
+        """Return these texts and those of the other that are not here yet, as one set.
 
         Raises:
-            SettingsError: they are of different models or dimensions.
+            SettingsError: they are of different models or dimensions, or only one was cut.
         """
         if not isinstance(other, Embeddings):
             return NotImplemented
@@ -329,7 +340,12 @@ class Embeddings:
         if self.dimensions != other.dimensions:
             raise SettingsError(
                 f"one has {self.dimensions} dimensions and the other {other.dimensions}; "
-                f".shortened({min(self.dimensions, other.dimensions)}) makes the longer one fit"
+                "compare_embeddings() with .shortened(n) of the longer one tells what that costs"
+            )
+        if (self.cut_from or self.dimensions) != (other.cut_from or other.dimensions):
+            raise SettingsError(
+                "one was cut from longer vectors and the other was not, or from others; embed the "
+                "texts in one way to join them"
             )
 
     # -- to files and other engines --------------------------------------------------------
@@ -395,18 +411,14 @@ def build_embeddings(
         run: of the different ones among them.
         cut: positions of texts that were cut.
     """
-    missing = set(run.missing.tolist())
-    places = {
-        text: place
-        for place, text in enumerate(t for i, t in enumerate(run.request.texts) if i not in missing)
-    }
-    kept = [i for i, text in enumerate(corpus.texts) if text in places]
-    is_whole = len(kept) == len(corpus.texts)
+    rows = _rows_of(run)
+    kept = [i for i, text in enumerate(corpus.texts) if text in rows]
+    texts = tuple(corpus.texts[i] for i in kept)
     vectors = run.vectors
-    if len(kept) != len(vectors):  # some texts are there twice
-        vectors = vectors[[places[corpus.texts[i]] for i in kept]]
+    if len(texts) != len(vectors):  # some texts are there twice
+        vectors = vectors[[rows[text] for text in texts]]
     return Embeddings(
-        corpus.texts if is_whole else tuple(corpus.texts[i] for i in kept),
+        texts,
         vectors,
         run.request.model,
         run.endpoint.host,
@@ -416,8 +428,16 @@ def build_embeddings(
         None if corpus.split is None else bisect_left(kept, corpus.split),
         requests=run.answered,
         recalled=run.recalled,
-        cut=tuple(bisect_left(kept, i) for i in cut if is_whole or corpus.texts[i] in places),
-        missing=len(missing),
+        cut=tuple(bisect_left(kept, i) for i in cut if corpus.texts[i] in rows),
+        asked=run.request.dimensions,
+        missing=run.missing.size,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         billed_in=billed_in,
     )
+
+
+def _rows_of(run: EmbeddingRun) -> dict[str, int]:
+    """The row of each text that has one."""
+    missing = set(run.missing.tolist())
+    there = (text for i, text in enumerate(run.request.texts) if i not in missing)
+    return {text: row for row, text in enumerate(there)}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["cosine_similarity", "nearest", "neighbours"]
+__all__ = ["cosine_similarity", "nearest"]
 
 FloatArray = npt.NDArray[np.float32]
 IndexArray = npt.NDArray[np.intp]
@@ -62,11 +62,6 @@ def nearest(
         rows[part], cosines[part] = _top(block, count)
     # Rounding may leave a cosine a few millionths outside of what a cosine can be.
     return rows, np.clip(cosines, -1.0, 1.0, out=cosines)
-
-
-def neighbours(vectors: FloatArray, k: int) -> IndexArray:
-    """Return for each row the k others nearest to it, the nearest first: shape (n, k)."""
-    return nearest(vectors, vectors, k, skip=np.arange(len(vectors)))[0]
 
 
 def _blocks(count: int, width: int) -> Iterator[slice]:

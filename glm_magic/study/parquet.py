@@ -128,6 +128,7 @@ def _build_facts(embeddings: Embeddings) -> dict[str, Any]:
         "recalled": embeddings.recalled,
         "cut": [int(position) for position in embeddings.cut],
         "missing": embeddings.missing,
+        "asked": embeddings.asked,
         "cut_from": embeddings.cut_from,
         "billed_in": embeddings.billed_in,
         "surrogates": {
@@ -331,6 +332,7 @@ _PLAIN_FACTS: dict[str, Callable[[object], bool]] = {
     "requests": _is_count,
     "recalled": _is_count,
     "missing": _is_count,
+    "asked": lambda value: value is None or _is_count(value),
     "cut_from": lambda value: value is None or _is_count(value),
     "billed_in": lambda value: value is None or value in get_args(Currency),
 }

@@ -76,7 +76,7 @@ def embed_ours(url: str, texts: Texts, dimensions: int, path: Path) -> Embedding
     run.plan()
     if run.requests:
         client, thread = AsyncClient(KEY, url, concurrency=AT_ONCE), LoopThread()
-        with Job(thread, lambda put: run.send(client, put)) as job:
+        with Job(thread, lambda put: run.send(client, put, lambda _: None)) as job:
             while not job.ended:
                 for position, reply in job.take(0.05):
                     run.take(position, reply)

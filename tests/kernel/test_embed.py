@@ -208,6 +208,57 @@ def test_a_failure_in_the_middle_keeps_what_came(
     assert texts_sent(server)[0][0] == "text 64"
 
 
+def test_an_error_leaves_one_line_in_the_place_of_the_bar(
+    kernel: Kernel, server: GlmServer
+) -> None:
+    kernel.run(MANY)
+    kernel.run(SHORT)
+    server.queue(Script(), Script(error=failure("1113")))
+    cell = kernel.run("%glm embed --in texts --no-store -o e")
+    assert cell.output["data"]["text/plain"] == (
+        "64 of 320 texts have their vectors in e; run the cell again to go on"
+    )
+    assert cell.open_comms == set()
+
+
+def test_a_reply_of_another_width_does_not_lose_those_beside_it(
+    kernel: Kernel, server: GlmServer
+) -> None:
+    kernel.run(MANY)
+    kernel.run("%glm config concurrency=5")
+    odd = Script(embeddings_dims=4, headers_delay_s=0.3)
+    server.queue(odd, *(Script(headers_delay_s=0.6) for _ in range(4)))
+    error = refusal(kernel, "%glm embed --in texts --no-store -o e")
+    assert "sent vectors of 8 numbers, and those before had 4" in error
+    assert kernel.value("(len(e), e.requests)") == (64, 5)
+
+
+def test_an_interrupt_of_the_drawing_loses_nothing(kernel: Kernel, server: GlmServer) -> None:
+    kernel.run(MANY)
+    kernel.run(
+        "import signal, os, glm_magic.render.study.similarity as view\n"
+        "drawn = view.render_embeddings\n"
+        "view.render_embeddings = lambda e: (os.kill(os.getpid(), signal.SIGINT), drawn(e))[1]"
+    )
+    try:
+        line = refusal(kernel, "%glm embed --in texts --no-store -o e")
+    finally:
+        kernel.run("view.render_embeddings = drawn")
+    assert line == "glm: stopped; the vectors are in e"
+    assert kernel.value("(len(e), e.missing)") == (320, 0)
+
+
+def test_a_stopped_cell_goes_on_with_vectors_of_its_own_width_only(
+    kernel: Kernel, server: GlmServer
+) -> None:
+    kernel.run(MANY)
+    kernel.run(SHORT)
+    server.queue(Script(), Script(error=failure("1113")))
+    refusal(kernel, "%glm embed --in texts --dimensions 256 --no-store -o e")
+    assert kernel.run("%glm embed --in texts --no-store -o e").status == "ok"
+    assert kernel.value("e.vectors.shape") == (320, 8)
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -363,6 +414,30 @@ def test_several_widths_are_compared_with_the_widest_cut(kernel: Kernel, server:
 def test_several_models_are_compared(kernel: Kernel, server: GlmServer) -> None:
     assert kernel.run("%%glm embed -m embedding-2 -m embedding-3\na\nb\nc").status == "ok"
     assert [r.json["model"] for r in server.requests] == ["embedding-2", "embedding-3"]
+
+
+def test_two_texts_are_nothing_to_compare_models_by_and_nothing_is_sent(
+    kernel: Kernel, server: GlmServer
+) -> None:
+    error = refusal(kernel, "%%glm embed -m embedding-2 -m embedding-3\na\nb")
+    assert "three different texts or more; here is 2" in error
+    assert server.requests == []
+
+
+def test_a_comparison_that_was_stopped_goes_on_with_all_that_came(
+    kernel: Kernel, server: GlmServer
+) -> None:
+    line = "%glm embed --in texts --dimensions 256,512 --no-store -o c"
+    kernel.run("texts = [f'text {i}' for i in range(100)]")
+    kernel.run(SHORT)
+    server.queue(Script(), Script(), Script(), Script(error=failure("1113")))
+    assert refusal(kernel, line).endswith(
+        "164 of 200 texts have their vectors in c; run the cell again to go on"
+    )
+    server.requests.clear()
+    assert kernel.run(line).status == "ok"
+    assert [(len(r.json["input"]), r.json["dimensions"]) for r in server.requests] == [(36, 512)]
+    assert kernel.value("[len(m.embeddings) for m in c]") == [100, 100, 100]
 
 
 def test_a_comparison_tells_the_facts_of_each(kernel: Kernel) -> None:

@@ -87,7 +87,8 @@ def test_a_search_finds_what_is_meant_in_both_languages(said: Any) -> None:
 
 def test_groups_are_what_a_person_would_make(said: Any) -> None:
     groups = {tuple(group) for group in said["groups"]}
-    assert {("R1", "R2", "R4", "R5"), ("R6", "R7"), ("R8", "R9")} < groups
+    pairs = {("R1", "R4"), ("R2", "R5"), ("R6", "R7"), ("R8", "R9")}
+    assert groups == pairs | {("R10", "R11", "R12"), ("R3",)}
 
 
 def test_shorter_vectors_agree_less(said: Any) -> None:

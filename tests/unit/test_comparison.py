@@ -107,6 +107,17 @@ def test_of_two_sets_pairs_go_across() -> None:
     assert {(move.i, move.j) for move in both.moved()} == {(0, 2), (0, 3)}
 
 
+def test_the_same_text_twice_counts_once() -> None:
+    def twice(embeddings: Embeddings) -> Embeddings:
+        vectors = np.concatenate([embeddings.vectors, embeddings.vectors[[0] * 30]])
+        return replace(embeddings, vectors=vectors, texts=(*A.texts, *[A.texts[0]] * 30))
+
+    once, more = compare([A, B]), compare([twice(A), twice(B)])
+    assert more.correlation.equals(once.correlation)
+    assert more.overlap(1).equals(once.overlap(1))
+    assert (more.k, once.k) == (1, 1)
+
+
 def test_the_table_has_a_row_for_each_member() -> None:
     table = with_cuts(compare([embedded(scattered(5, 8)), embedded(scattered(5, 4))])).df
     assert table.index.tolist() == ["8", "4", "8 cut to 4"]
@@ -187,7 +198,7 @@ def test_of_many_texts_some_pairs_stand_for_all() -> None:
         ([A, embedded(scattered(5, 3))], "of number 2 are not those of number 1: 5, not 4"),
         ([A, replace(A, split=2)], "not those of number 1: they are divided otherwise"),
         ([replace(A, split=4)] * 2, "one of the two sets has no texts"),
-        ([embedded(scattered(2, 2))] * 2, "three texts or more; here is 2"),
+        ([embedded(scattered(2, 2))] * 2, "three different texts or more; here is 2"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(embeddings: list[Embeddings], line: str) -> None:

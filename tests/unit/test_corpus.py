@@ -376,10 +376,10 @@ def test_a_cell_of_two_sets_takes_no_variable() -> None:
         ("docs, b", ["docs", "b"]),
         ("docs", ["cat", "dog"]),
         ("df.the title", ["b"]),
-        ("numbers", ["1", "2.5", "None"]),
+        ("numbers", [1, 2.5, None]),
     ],
 )
-def test_labels_are_a_list_or_a_variable(words: str, labels: list[str]) -> None:
+def test_labels_are_a_list_or_a_variable(words: str, labels: list[object]) -> None:
     assert read_labels(words, NAMES | {"numbers": [1, 2.5, None]}) == labels
 
 
@@ -411,8 +411,20 @@ def test_labels_of_blank_rows_are_left_out_too() -> None:
 
 def test_of_two_sets_all_or_only_the_variable_may_be_labelled() -> None:
     corpus = join(read_cell("pet"), read_variable(["cat", "", "dog", "cow"], "docs"))
-    assert labelled(corpus, "p", "a", "c", "d") == ("p", "a", "c", "d")
     assert labelled(corpus, "a", "c", "d") == ("pet", "a", "c", "d")
+    whole = join(read_cell("pet"), read_variable(["cat", "dog"], "docs"))
+    assert labelled(whole, "p", "c", "d") == ("p", "c", "d")
+
+
+def test_as_many_labels_as_rows_are_those_of_the_rows() -> None:
+    corpus = join(read_cell("pet"), read_variable(["cat", "", "dog", "cow"], "docs"))
+    assert labelled(corpus, "a", "b", "c", "d") == ("pet", "a", "c", "d")
+
+
+def test_a_text_without_a_label_stands_for_itself() -> None:
+    corpus = read_variable(["cat", "dog", "cow", "hen"], "docs")
+    labels = with_labels(corpus, [None, float("nan"), " ", 7]).labels
+    assert labels == ("cat", "dog", "cow", "7")
 
 
 @pytest.mark.parametrize("labels", [("a",), ("a", "b", "c", "d")])

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from asking import KEY
-from glm_server import GlmServer, build_embedding
+from glm_server import GlmServer, Script, build_embedding
 
 from glm_magic.api.client import AsyncClient
 from glm_magic.api.embedding import EmbeddingReply
 from glm_magic.api.endpoints import Endpoint, parse_endpoint
 from glm_magic.api.events import Usage
 from glm_magic.api.requests import EmbeddingRequest
-from glm_magic.errors import GlmError
+from glm_magic.errors import GlmError, SettingsError
 from glm_magic.session.corpus import Corpus, read_cell, read_variable
-from glm_magic.session.embedding import EmbeddingRun
+from glm_magic.session.embedding import EmbeddingRun, Taken
 from glm_magic.session.store import VectorStore
 from glm_magic.study.embeddings import build_embeddings
 
@@ -41,6 +42,27 @@ def run_of(
     run.recall()
     run.plan()
     return run
+
+
+def send(
+    run: EmbeddingRun,
+    server: GlmServer,
+    noted: list[Taken] | None = None,
+    *,
+    concurrency: int = 3,
+    note: Callable[[Taken], None] | None = None,
+) -> None:
+    """Send what is to be sent, and take and keep what comes."""
+    seen = [] if noted is None else noted
+
+    async def act() -> None:
+        async with AsyncClient(KEY, server.url, concurrency=concurrency) as client:
+            await run.send(client, lambda taken: run.take(*taken), note or seen.append)
+
+    try:
+        asyncio.run(act())
+    finally:
+        run.keep()
 
 
 def keep_all(run: EmbeddingRun, *vectors: list[float]) -> None:
@@ -71,13 +93,38 @@ def test_what_came_is_there_though_the_rest_did_not() -> None:
     assert run.missing.tolist() == list(range(128))
 
 
-def test_vectors_of_another_width_than_those_before_are_refused(store: VectorStore) -> None:
-    run = run_of(store=store)
-    run.take(2, reply([1.0, 0.0], [0.0, 1.0]))
+def test_vectors_of_another_width_than_those_before_are_refused_and_noted_all_the_same(
+    server: GlmServer, store: VectorStore
+) -> None:
+    server.queue(Script(embeddings_dims=2), Script(embeddings_dims=3))
+    endpoint = parse_endpoint(server.url)
+    run, noted = run_of(store=store, endpoint=endpoint), []
     with pytest.raises(GlmError, match="of 3 numbers, and those before had 2; nothing of it"):
-        run.take(0, reply(*[[1.0, 0.0, 0.0]] * 64))
-    run.keep()
-    assert run_of(store=store).recalled == 2
+        send(run, server, noted, concurrency=1)
+    assert [position for position, _ in noted] == [0, 1]
+    assert run_of(store=store, endpoint=endpoint).recalled == 64
+
+
+def test_kept_vectors_of_another_width_are_named_with_the_way_out(
+    server: GlmServer, store: VectorStore
+) -> None:
+    endpoint = parse_endpoint(server.url)
+    send(run_of(("a",), store, endpoint), server)
+    server.script = Script(embeddings_dims=3)
+    with pytest.raises(GlmError, match="`%glm store --clear`"):
+        send(run_of(("a", "b"), store, endpoint), server)
+
+
+def test_no_other_request_is_sent_once_what_is_noted_is_too_much(server: GlmServer) -> None:
+    run = run_of(endpoint=parse_endpoint(server.url))
+
+    def refuse(_: object) -> None:
+        raise SettingsError("the budget is passed")
+
+    with pytest.raises(SettingsError):
+        send(run, server, concurrency=1, note=refuse)
+    assert len(server.requests) == 1
+    assert run.missing.size == 66
 
 
 def test_a_second_run_finds_all_in_the_store(store: VectorStore) -> None:
@@ -153,12 +200,7 @@ def test_all_of_it_goes_over_the_wire_and_comes_back_in_order(
     endpoint = parse_endpoint(server.url)
     run = run_of(store=store, endpoint=endpoint)
 
-    async def send() -> None:
-        async with AsyncClient(KEY, server.url, concurrency=3) as client:
-            await run.send(client, lambda taken: run.take(*taken))
-
-    asyncio.run(send())
-    run.keep()
+    send(run, server)
     assert run.missing.size == 0
     for place in (0, 64, 129):
         assert run.vectors[place].tolist() == pytest.approx(build_embedding(f"text {place}", 8))

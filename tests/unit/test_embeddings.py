@@ -112,7 +112,16 @@ def test_labels_go_along_where_one_of_the_two_has_them() -> None:
 def test_two_of_different_models_or_widths_are_not_joined() -> None:
     assert "mean nothing to each other" in refusal(FOUR.__add__, replace(FOUR, model="embedding-2"))
     wide = replace(FOUR, vectors=np.eye(4, dtype=np.float32))
-    assert ".shortened(2) makes the longer one fit" in refusal(FOUR.__add__, wide)
+    assert ".shortened(n) of the longer one" in refusal(FOUR.__add__, wide)
+
+
+def test_one_that_was_cut_is_not_joined_with_one_that_was_not() -> None:
+    assert "one was cut" in refusal(FOUR.__add__, replace(FOUR, cut_from=1024))
+
+
+def test_what_it_took_before_is_added_to_what_it_took_to_go_on() -> None:
+    both = FOUR.going_on_from(replace(FOUR, requests=3))
+    assert (both.usage.prompt_tokens, both.requests, both.seconds) == (2000, 4, 1.0)
 
 
 def test_nothing_else_is_joined() -> None:

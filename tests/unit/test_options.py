@@ -80,7 +80,7 @@ def test_embed_has_options_of_its_own() -> None:
 
 
 def test_several_models_and_widths_are_each_there_once() -> None:
-    line = "-m b -m a -m b --dimensions 512,256,512"
+    line = "-m b -m a -m B --dimensions 512,256 --dimensions 512"
     assert parse_embed_options(split_words(line)) == EmbedOptions(("b", "a"), (512, 256))
 
 

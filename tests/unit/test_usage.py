@@ -201,6 +201,16 @@ def test_threads_may_share_a_ledger() -> None:
 # -- the budget ----------------------------------------------------------------------------
 
 
+def test_a_budget_that_is_passed_lets_nothing_more_pass() -> None:
+    Budget(5.0, "CNY", 5.0).check_spent()
+    with pytest.raises(SettingsError) as caught:
+        Budget(5.0, "CNY", 5.01).check_spent()
+    assert str(caught.value) == (
+        "the budget of ¥5.00 is passed: ¥5.01 spent; `%glm config budget=10` raises it, "
+        "`budget=None` lifts it"
+    )
+
+
 def test_a_request_that_would_pass_the_budget_is_refused() -> None:
     ledger = Ledger()
     ledger.add(replace(CENTS, cost=cny(4.98)))

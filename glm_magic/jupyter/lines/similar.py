@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glm_magic.api.batches import find_limits
+from glm_magic.api.batches import find_limits, too_long
 from glm_magic.api.embedding import unit_vectors
 from glm_magic.api.requests import EmbeddingRequest
 from glm_magic.errors import GlmError, SettingsError, Stopped
 from glm_magic.jupyter.embed import send
 from glm_magic.jupyter.views.progress import Progress
 from glm_magic.jupyter.views.show import show_table
+from glm_magic.render.study.labels import counted
 from glm_magic.render.study.neighbours import Near, render_nearest, render_nearest_plain
 from glm_magic.session.embedding import EmbeddingRun
 from glm_magic.session.names import did_you_mean
@@ -29,18 +30,18 @@ def show_similar(glm: Glm, text: list[str], source: str | None, k: int, out: str
         SettingsError: there is no text, or no variable, or it holds no embeddings, or those of
             another endpoint.
     """
-    if not text or source is None:
+    if not " ".join(text).strip() or source is None:
         raise SettingsError(
             'a text and a variable are expected, as in `%glm similar "a small feline" --in e`'
         )
-    query, among = " ".join(text), _embeddings(source, glm.shell.user_ns)
-    is_known = query in among.texts or query in among.labels
+    query, among = " ".join(text).strip(), _embeddings(source, glm.shell.user_ns)
+    is_known = query in among.texts
     found = among.nearest(query if is_known else _embed(glm, query, among, source), k)
     near = [
         Near(int(position), among.names[position], among.texts[position], float(value))
         for position, value in zip(found.index, found.similarity, strict=True)
     ]
-    footer = f"{among.model} · {among.endpoint} · {len(among):,} texts in {source}"
+    footer = f"{among.model} · {among.endpoint} · {counted(len(among), 'text')} in {source}"
     show_table(render_nearest(query, near, footer), render_nearest_plain(query, near, footer))
     if out:
         glm.shell.push({out: found})
@@ -61,13 +62,17 @@ def _embeddings(source: str, names: dict[str, Any]) -> Embeddings:
 def _embed(glm: Glm, query: str, among: Embeddings, source: str) -> Any:
     """The vector of a text, of the model and the width of those it is looked for among."""
     session, _ = glm.open()
+    if too_long((query,), limits := find_limits(among.model)):
+        raise SettingsError(
+            f"the text is longer than {limits.tokens_per_text:,} tokens; shorten it"
+        )
     endpoint = glm.endpoint()
     if endpoint.host not in among.endpoint.split(", "):
         raise SettingsError(
             f"the vectors in {source} are from {among.endpoint} and requests go to "
             f"{endpoint.host} now; `%glm config endpoint=...` goes back there"
         )
-    request = EmbeddingRequest(among.model, (query,), _asked_width(among))
+    request = EmbeddingRequest(among.model, (query,), among.asked)
     run = EmbeddingRun(request, endpoint, session.store())
     run.recall()
     with session.reserve(run.plan(), endpoint):
@@ -77,13 +82,6 @@ def _embed(glm: Glm, query: str, among: Embeddings, source: str) -> Any:
             except KeyboardInterrupt:
                 raise Stopped("stopped; nothing came") from None
     return _fitted(run.vectors, among, endpoint.host)
-
-
-def _asked_width(among: Embeddings) -> int | None:
-    """The width to ask for; vectors of one the model does not make were cut from its own."""
-    limits = find_limits(among.model)
-    is_own = among.dimensions == limits.default_dimensions
-    return among.dimensions if among.dimensions in limits.dimensions and not is_own else None
 
 
 def _fitted(vectors: Any, among: Embeddings, host: str) -> Any:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from glm_magic.errors import SettingsError
 from glm_magic.jupyter.views.show import show_table
 from glm_magic.render.store import render_store, render_store_plain
+from glm_magic.render.study.labels import counted
 
 if TYPE_CHECKING:
     from glm_magic.jupyter.magics import Glm
@@ -24,7 +25,7 @@ def show_store(glm: Glm, clear: bool) -> None:
         raise SettingsError("no vectors are kept; `%glm config store=auto` keeps them")
     if clear:
         count = store.clear()
-        print(f"glm: the vectors of {count:,} texts were removed from {store.path}")
+        print(f"glm: the vectors of {counted(count, 'text')} were removed from {store.path}")
         return
     facts = store.facts()
     show_table(render_store(facts), render_store_plain(facts))

@@ -23,19 +23,20 @@ class _Bar(tqdm):  # type: ignore[type-arg]
 
 
 class Progress:
-    """A view of embeddings that come; values are handed on as they are fed.
+    """A view of texts that get their vectors.
 
     Args:
-        total: how many texts are to come; 0 shows no bar.
+        total: how many are to come; 0 shows no bar.
 
     Attributes:
-        take: takes one value and returns how many texts it has.
+        take: takes what has come by now and returns how many texts it has; what it is fed only
+            says that there is something.
     """
 
     dirty = False
 
     def __init__(self, shell: InteractiveShell, total: int) -> None:
-        self.take: Callable[[Any], int] = lambda value: 1
+        self.take: Callable[[], int] = lambda: 0
         self._handle: DisplayHandle | None = None
         self._bar: Any = None
         if total and is_terminal(shell):
@@ -44,12 +45,16 @@ class Progress:
             self._bar = _Bar(total=total, unit=" texts", leave=False, display=False)
             self._handle = display(self._bar.container, display_id=True)
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether there is a bar."""
+        return self._bar is not None
+
     def feed(self, values: list[Any]) -> None:
-        """Take values, and move the bar on."""
-        for value in values:
-            count = self.take(value)
-            if self._bar is not None:
-                self._bar.update(count)
+        """Take what has come, and move the bar on."""
+        count = self.take() if values else 0
+        if self._bar is not None:
+            self._bar.update(count)
 
     def paint(self) -> None:
         """Move the clock of the bar on."""
