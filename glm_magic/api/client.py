@@ -24,7 +24,7 @@ from glm_magic.api.requests import (
     build_embedding,
     build_messages,
 )
-from glm_magic.api.retry import patiently
+from glm_magic.api.retry import Told, patiently
 from glm_magic.api.stream import ReplyStream
 from glm_magic.api.tasks import Task, fetch_task, submit_task
 from glm_magic.api.tiers import Tier, concurrency
@@ -139,8 +139,12 @@ class AsyncClient:
         *,
         model: str = DEFAULT_EMBEDDING_MODEL,
         dimensions: int | None = None,
+        told: Told | None = None,
     ) -> EmbeddingReply:
         """Return one vector for each text, in their order.
+
+        Args:
+            told: is told of each wait before a request is sent again.
 
         Raises:
             ConnectError: no response.
@@ -153,7 +157,7 @@ class AsyncClient:
             else EmbeddingRequest(model, tuple(texts), dimensions)
         )
         call = Call("/embeddings", build_embedding(request), request.model, request.texts)
-        content = await patiently(lambda: self._fetch_in_turn(call), self._connection.bounds)
+        content = await patiently(lambda: self._fetch_in_turn(call), self._connection.bounds, told)
         return parse_embeddings(
             content,
             count=len(request.texts),
@@ -172,6 +176,7 @@ class AsyncClient:
         self,
         requests: Sequence[EmbeddingRequest],
         done: Callable[[int, EmbeddingReply], None],
+        told: Told | None = None,
     ) -> None:
         """Send requests, as many at a time as the limiter lets pass, and hand over each reply.
 
@@ -180,6 +185,7 @@ class AsyncClient:
         Args:
             requests: for one model.
             done: gets the position of a request and its reply, in the order they come.
+            told: as `embed`.
 
         Raises:
             GlmError: as `embed`, the first that came.
@@ -189,7 +195,7 @@ class AsyncClient:
         async def work() -> None:
             for position, request in waiting:
                 try:
-                    done(position, await self.embed(request))
+                    done(position, await self.embed(request, told=told))
                 except GlmError as error:
                     failures.append(error)
                 if failures:

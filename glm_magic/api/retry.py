@@ -17,6 +17,7 @@ from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 from glm_magic.api.bounds import Bounds
+from glm_magic.api.events import Waiting
 from glm_magic.errors import ApiError, ConnectError, GlmError
 
 T = TypeVar("T")
@@ -87,8 +88,19 @@ def retry_wait_s(
     return back_off_s * (1 - 0.25 * chance())
 
 
-async def patiently(ask: Callable[[], Awaitable[T]], bounds: Bounds) -> T:
+def reason_of(error: GlmError) -> str:
+    """Return why it is tried again: without its advice, which is for one who has to do so."""
+    return str(error).rpartition("; ")[0] or str(error)
+
+
+Told = Callable[[Waiting], None]
+
+
+async def patiently(ask: Callable[[], Awaitable[T]], bounds: Bounds, told: Told | None = None) -> T:
     """Return what `ask` gives, tried again within the bounds where that may help.
+
+    Args:
+        told: is told of each wait before it begins.
 
     Raises:
         GlmError: what the last try raised.
@@ -98,8 +110,10 @@ async def patiently(ask: Callable[[], Awaitable[T]], bounds: Bounds) -> T:
         try:
             return await ask()
         except GlmError as error:
-            wait_s = retry_wait_s(error, tries, bounds)
+            wait_s, reason = retry_wait_s(error, tries, bounds), reason_of(error)
             if wait_s is None:
                 raise
         tries += 1
+        if told:
+            told(Waiting(wait_s, reason))
         await asyncio.sleep(wait_s)

@@ -19,7 +19,7 @@ from glm_magic.api.fold import ReplyFold
 from glm_magic.api.limiter import Limiter
 from glm_magic.api.reply import Reply, State
 from glm_magic.api.requests import ChatRequest, build_chat
-from glm_magic.api.retry import retry_wait_s
+from glm_magic.api.retry import reason_of, retry_wait_s
 from glm_magic.api.watch import Watch
 from glm_magic.errors import ApiError, ConnectError, ContentError, GlmError, StreamError
 
@@ -165,9 +165,7 @@ class ReplyStream:
                 if wait_s is None or wait_s > self._total_left_s():
                     raise
                 tries += 1
-                # Less its advice, which is for one who has to run the cell again.
-                what = str(error).rpartition("; ")[0] or str(error)
-                why = f"{what}; try {tries + 1} of {self._bounds.max_retries + 1}"
+                why = f"{reason_of(error)}; try {tries + 1} of {self._bounds.max_retries + 1}"
             yield [Waiting(wait_s, why)]
             await asyncio.sleep(wait_s)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from glm_magic.api.batches import find_limits
 from glm_magic.api.catalog import billed_in
 from glm_magic.api.cost import estimate_cost_of
+from glm_magic.api.events import Waiting
 from glm_magic.api.loop import CLOSE_TIMEOUT_S, Job, Put
 from glm_magic.api.requests import EmbeddingRequest
 from glm_magic.api.tokens import estimate_tokens
@@ -19,6 +20,7 @@ from glm_magic.jupyter.runner import follow, uninterrupted
 from glm_magic.jupyter.views.bundles import line_bundle, value_bundle, value_metadata
 from glm_magic.jupyter.views.progress import Progress
 from glm_magic.jupyter.views.show import show_table
+from glm_magic.render.clean import clean_line
 from glm_magic.render.plan import PlanRow, render_plan, render_plan_plain
 from glm_magic.session.corpus import (
     Corpus,
@@ -275,6 +277,7 @@ def send(glm: Glm, run: EmbeddingRun, progress: Progress) -> None:
     """
     session, thread = glm.open()
     client = session.client(run.endpoint)
+    waits: deque[Waiting] = deque(maxlen=1)
     arrived: deque[Taken] = deque()  # not in the queue of the job, from which an interrupt may take
 
     def note(taken: Taken) -> None:
@@ -283,11 +286,15 @@ def send(glm: Glm, run: EmbeddingRun, progress: Progress) -> None:
 
     def take() -> int:
         count = 0
+        if waits:
+            waiting = waits.pop()
+            progress.say(f"waits {waiting.seconds:.1f} s: {clean_line(waiting.reason, 120)}")
         while arrived:
             with uninterrupted(_KEEPING):
                 position, reply = arrived.popleft()
                 run.take(position, reply)
                 count += len(reply.vectors)
+                progress.say("")
         return count
 
     async def work(put: Put) -> None:
@@ -295,7 +302,11 @@ def send(glm: Glm, run: EmbeddingRun, progress: Progress) -> None:
             arrived.append(taken)
             put(True)
 
-        await run.send(client, come, note)
+        def wait(waiting: Waiting) -> None:
+            waits.append(waiting)
+            put(True)
+
+        await run.send(client, come, note, wait)
 
     progress.take = take
     try:

@@ -14,6 +14,7 @@ from glm_magic.api.embedding import EmbeddingReply, unit_vectors
 from glm_magic.api.endpoints import Endpoint
 from glm_magic.api.events import Usage, sum_usage
 from glm_magic.api.requests import EmbeddingRequest
+from glm_magic.api.retry import Told
 from glm_magic.errors import GlmError
 from glm_magic.session.store import Space, StoreError, VectorStore
 
@@ -104,7 +105,11 @@ class EmbeddingRun:
     # -- on its way ------------------------------------------------------------------------
 
     async def send(
-        self, client: AsyncClient, put: Callable[[Taken], None], noted: Callable[[Taken], None]
+        self,
+        client: AsyncClient,
+        put: Callable[[Taken], None],
+        noted: Callable[[Taken], None],
+        told: Told | None = None,
     ) -> None:
         """Send the requests; put each reply as it comes.
 
@@ -112,6 +117,7 @@ class EmbeddingRun:
             put: hands a reply on, to be taken.
             noted: is told of each reply before that, on the loop thread: what was answered is
                 paid. No other request is sent once it raises a GlmError.
+            told: is told of each wait before a request is sent again.
 
         Raises:
             GlmError: as `AsyncClient.embed_each`, or the vectors have another width than those
@@ -125,7 +131,7 @@ class EmbeddingRun:
             self._check_width(reply.vectors.shape[1])
 
         self._width = self._rows.width
-        await client.embed_each(self.requests, done)
+        await client.embed_each(self.requests, done, told)
 
     def _check_width(self, width: int) -> None:
         self._width = self._width or width

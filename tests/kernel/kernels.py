@@ -120,7 +120,7 @@ class Cell:
             (m["at"], m["content"]["data"]["state"]["value"])
             for m in self.messages
             if m["msg_type"] in ("comm_open", "comm_msg")
-            and "value" in m["content"]["data"].get("state", {})
+            and isinstance(m["content"]["data"].get("state", {}).get("value"), str)
         ]
 
     def shows(self, text: str) -> bool:

@@ -169,6 +169,15 @@ def test_a_long_run_has_a_bar_that_gives_way_to_the_output(kernel: Kernel) -> No
     assert cell.stderr == ""
 
 
+def test_a_wait_is_said_beside_the_bar(kernel: Kernel, server: GlmServer) -> None:
+    kernel.run(MANY)
+    kernel.run("%glm config concurrency=1 retry_base_s=0.3")
+    server.queue(Script(), Script(error=failure("1302")))
+    cell = kernel.run("%glm embed --in texts -o e")
+    assert cell.status == "ok"
+    assert cell.shows("waits\u20070.")
+
+
 def test_a_short_run_has_no_bar(kernel: Kernel) -> None:
     assert kernel.run(EMBED).contents("comm_open") == []
 

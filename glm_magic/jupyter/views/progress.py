@@ -39,6 +39,7 @@ class Progress:
         self.take: Callable[[], int] = lambda: 0
         self._handle: DisplayHandle | None = None
         self._bar: Any = None
+        self._words = ""
         if total and is_terminal(shell):
             self._bar = _Bar(total=total, unit=" texts", leave=False)
         elif total and is_watched(shell):
@@ -55,6 +56,12 @@ class Progress:
         count = self.take() if values else 0
         if self._bar is not None:
             self._bar.update(count)
+
+    def say(self, words: str) -> None:
+        """Put words behind the bar, or take them away."""
+        if self._bar is not None and self._words != words:
+            self._words = words
+            self._bar.set_postfix_str(words)
 
     def paint(self) -> None:
         """Move the clock of the bar on."""
