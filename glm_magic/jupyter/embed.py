@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from glm_magic.api.batches import find_limits
 from glm_magic.api.catalog import billed_in
 from glm_magic.api.cost import estimate_cost_of
-from glm_magic.api.events import Waiting
-from glm_magic.api.loop import CLOSE_TIMEOUT_S, Job, Put
 from glm_magic.api.requests import EmbeddingRequest
 from glm_magic.api.tokens import estimate_tokens
 from glm_magic.errors import GlmError, SettingsError, Stopped
-from glm_magic.jupyter.runner import follow, uninterrupted
+from glm_magic.jupyter.gathering import gather
+from glm_magic.jupyter.runner import uninterrupted
 from glm_magic.jupyter.views.bundles import line_bundle, value_bundle, value_metadata
 from glm_magic.jupyter.views.progress import Progress
 from glm_magic.jupyter.views.show import show_table
-from glm_magic.render.clean import clean_line
 from glm_magic.render.plan import PlanRow, render_plan, render_plan_plain
 from glm_magic.session.corpus import (
     Corpus,
@@ -31,7 +27,7 @@ from glm_magic.session.corpus import (
     read_labels,
     with_labels,
 )
-from glm_magic.session.embedding import EmbeddingRun, Taken
+from glm_magic.session.embedding import EmbeddingRun
 from glm_magic.study.comparison import Comparison, check_texts, compare, with_cuts
 from glm_magic.study.embeddings import Embeddings, build_embeddings
 
@@ -40,7 +36,6 @@ if TYPE_CHECKING:
     from glm_magic.jupyter.magics import Glm
     from glm_magic.session.options import EmbedOptions
 
-_KEEPING = "stopped; what came is kept, run the cell again to go on"
 # With fewer requests the answer is there before a bar would be read.
 _LEAST_BATCHES = 3
 
@@ -216,7 +211,7 @@ class _Embedding:
         for run in self._runs:
             started = time.perf_counter()
             if run.requests:
-                send(self._glm, run, progress)
+                gather(self._glm, run, progress)
             self._seconds[run] = time.perf_counter() - started
 
     # -- at its end ------------------------------------------------------------------------
@@ -266,59 +261,3 @@ def _leave(progress: Progress | None, line: str) -> None:
     """Put a line in the place of the bar, where there is one."""
     if progress is not None and progress.is_shown:
         progress.finish(line_bundle(line))
-
-
-def send(glm: Glm, run: EmbeddingRun, progress: Progress) -> None:
-    """Send the requests of a run and take what comes.
-
-    Raises:
-        GlmError: the server refused, or sent no vectors; what came before was taken.
-        KeyboardInterrupt: likewise.
-    """
-    session, thread = glm.open()
-    client = session.client(run.endpoint)
-    waits: deque[Waiting] = deque(maxlen=1)
-    arrived: deque[Taken] = deque()  # not in the queue of the job, from which an interrupt may take
-
-    def note(taken: Taken) -> None:
-        position, reply = taken
-        session.note_embeddings(reply, run.requests[position], run.endpoint)
-
-    def take() -> int:
-        count = 0
-        if waits:
-            waiting = waits.pop()
-            progress.say(f"waits {waiting.seconds:.1f} s: {clean_line(waiting.reason, 120)}")
-        while arrived:
-            with uninterrupted(_KEEPING):
-                position, reply = arrived.popleft()
-                run.take(position, reply)
-                count += len(reply.vectors)
-                progress.say("")
-        return count
-
-    async def work(put: Put) -> None:
-        def come(taken: Taken) -> None:
-            arrived.append(taken)
-            put(True)
-
-        def wait(waiting: Waiting) -> None:
-            waits.append(waiting)
-            put(True)
-
-        await run.send(client, come, note, wait)
-
-    progress.take = take
-    try:
-        with Job(thread, work) as job:
-            follow(job, progress)
-    finally:
-        _take_rest(job, take, run)
-
-
-def _take_rest(job: Job[None], take: Callable[[], int], run: EmbeddingRun) -> None:
-    """Take and keep what has come though nobody waits for it any more: it is paid."""
-    with uninterrupted(_KEEPING):
-        job.wait(CLOSE_TIMEOUT_S)
-        take()
-        run.keep()

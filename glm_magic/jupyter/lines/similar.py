@@ -10,7 +10,7 @@ from glm_magic.api.batches import find_limits, too_long
 from glm_magic.api.embedding import unit_vectors
 from glm_magic.api.requests import EmbeddingRequest
 from glm_magic.errors import GlmError, SettingsError, Stopped
-from glm_magic.jupyter.embed import send
+from glm_magic.jupyter.gathering import gather
 from glm_magic.jupyter.views.progress import Progress
 from glm_magic.jupyter.views.show import show_table
 from glm_magic.render.study.labels import counted
@@ -78,7 +78,7 @@ def _embed(glm: Glm, query: str, among: Embeddings, source: str) -> Any:
     with session.reserve(run.plan(), endpoint):
         if run.requests:
             try:
-                send(glm, run, Progress(glm.shell, 0))
+                gather(glm, run, Progress(glm.shell, 0))
             except KeyboardInterrupt:
                 raise Stopped("stopped; nothing came") from None
     return _fitted(run.vectors, among, endpoint.host)
