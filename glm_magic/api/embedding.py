@@ -31,18 +31,18 @@ class EmbeddingReply:
 def parse_embeddings(
     content: object, *, count: int, host: str, dimensions: int | None = None
 ) -> EmbeddingReply:
-    """Return the `count` vectors of a response body, sorted by their `index`.
+    """Return the `count` vectors of a response body, in the order of the texts.
 
     Args:
         dimensions: the width that was asked for.
 
     Raises:
-        GlmError: fewer or more vectors than texts, indices that do not fit, rows of
+        GlmError: fewer or more vectors than texts, in another order by their `index`, rows of
             different or no width or of another one than was asked for, or numbers that are not
             finite.
     """
     body = content if isinstance(content, dict) else {}
-    rows = _sorted_rows(body.get("data"), count=count, host=host)
+    rows = _rows(body.get("data"), count=count, host=host)
     usage = body.get("usage")
     counts = parse_usage(usage) if isinstance(usage, dict) else Usage()
     vectors = _matrix(rows, host=host)
@@ -54,18 +54,22 @@ def parse_embeddings(
     return EmbeddingReply(vectors, str(body.get("model") or ""), counts)
 
 
-def _sorted_rows(data: object, *, count: int, host: str) -> list[Any]:
+def _rows(data: object, *, count: int, host: str) -> list[Any]:
+    """The vectors, if there is one for each text and their `index` tells them in order.
+
+    A server that mixes the order up may have mixed up the texts as well, and nobody would see it.
+    """
     entries = data if isinstance(data, list) else []
-    rows = {
-        index: entry.get("embedding")
-        for place, entry in enumerate(entries)
-        if isinstance(entry, dict) and isinstance(index := entry.get("index", place), int)
-    }
     if len(entries) != count:
         raise GlmError(f"{host} sent {len(entries)} vectors for {count} texts; nothing was kept")
-    if set(rows) != set(range(count)):
-        raise GlmError(f"{host} sent vectors that cannot be told apart; nothing was kept")
-    return [rows[i] for i in range(count)]
+    known = [entry if isinstance(entry, dict) else {"index": None} for entry in entries]
+    places = [entry.get("index", place) for place, entry in enumerate(known)]
+    if places != list(range(count)) or any(type(place) is not int for place in places):
+        raise GlmError(
+            f"{host} sent vectors in another order than the texts, or some that cannot be told "
+            "apart; nothing was kept"
+        )
+    return [entry.get("embedding") for entry in known]
 
 
 def _matrix(rows: Sequence[Any], *, host: str) -> npt.NDArray[np.float32]:

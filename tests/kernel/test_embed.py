@@ -273,12 +273,13 @@ def test_a_stopped_cell_goes_on_with_vectors_of_its_own_width_only(
     [
         lambda entries: entries[:-1],
         lambda entries: [*entries, entries[0]],
+        lambda entries: entries[::-1],
         lambda entries: [entry | {"index": 0} for entry in entries],
         lambda entries: [entries[0], entries[1] | {"embedding": [1.0]}, *entries[2:]],
         lambda entries: [entry | {"embedding": [0.0] * 8} for entry in entries],
         lambda entries: [entry | {"embedding": [float("nan")] * 8} for entry in entries],
     ],
-    ids=["fewer", "more", "of one place", "of other widths", "zero", "not a number"],
+    ids=["fewer", "more", "shuffled", "of one place", "of other widths", "zero", "not a number"],
 )
 def test_vectors_that_do_not_fit_are_a_named_error_and_nothing_is_stored(
     kernel: Kernel, server: GlmServer, tmp_path: Path, spoil: Callable[[list[Any]], list[Any]]
