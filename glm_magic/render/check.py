@@ -9,6 +9,7 @@ from glm_magic.api.check import STEPS, Finding, Verdict
 from glm_magic.render.clean import clean_line
 from glm_magic.render.frame import frame, muted
 from glm_magic.render.markdown import render_line
+from glm_magic.render.words import counted
 
 # Always beside the word, never instead of it.
 _SIGNS: dict[Verdict, str] = {
@@ -90,11 +91,7 @@ def ending_line(table: CheckTable) -> str:
 def _cost(findings: Sequence[Finding]) -> str:
     requests = sum(finding.requests for finding in findings)
     tokens = sum(finding.tokens for finding in findings)
-    return f"{_count(requests, 'request')}, {_count(tokens, 'token')}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{counted(requests, 'request')}, {counted(tokens, 'token')}"
 
 
 def render_check_plain(table: CheckTable) -> str:

@@ -8,6 +8,7 @@ from glm_magic.render.clean import clean_line
 from glm_magic.render.columns import align
 from glm_magic.render.frame import frame, muted
 from glm_magic.render.markdown import render_line
+from glm_magic.render.words import counted
 from glm_magic.session.doctor import Examination, Finding
 
 __all__ = ["render_doctor", "render_doctor_plain"]
@@ -53,16 +54,12 @@ def render_doctor_plain(examination: Examination) -> str:
 def _title(examination: Examination) -> str:
     found = len(examination.findings)
     name = clean_line(examination.name, _NAME_CHARACTERS)
-    places = [f"{_count(examination.cells, 'cell')} of {name}"]
+    places = [f"{counted(examination.cells, 'cell')} of {name}"]
     if examination.inputs is not None:
-        places.append(f"{_count(examination.inputs, 'input')} of this session")
+        places.append(f"{counted(examination.inputs, 'input')} of this session")
     if not found:
         return f"no key-like text in {' or '.join(places)}"
-    return f"key-like text in {_count(found, 'place')}, of {' and '.join(places)}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"key-like text in {counted(found, 'place')}, of {' and '.join(places)}"
 
 
 def _texts(finding: Finding) -> tuple[str, ...]:

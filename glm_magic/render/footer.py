@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from glm_magic.api.events import Usage, in_words
 from glm_magic.api.reply import Context, Reply
 from glm_magic.render.clean import clean_line
+from glm_magic.render.words import timed
 
 __all__ = ["context_notes", "context_words", "ending_line", "footer_line", "header_line"]
 
@@ -71,8 +72,8 @@ def _facts(reply: Reply) -> Iterator[str]:
     if reply.usage is not None:
         yield from _counts(reply.usage)
     if reply.first_token_s is not None:
-        yield f"first token {_seconds(reply.first_token_s)}"
-    yield f"total {_seconds(reply.seconds)}"
+        yield f"first token {timed(reply.first_token_s)}"
+    yield f"total {timed(reply.seconds)}"
     yield from _speed(reply)
     yield from _cost(reply)
     yield _reason(reply)
@@ -83,10 +84,6 @@ def _counts(usage: Usage) -> Iterator[str]:
     yield f"{usage.prompt_tokens:,} tokens in{cached}"
     reasoning = f" ({usage.reasoning_tokens:,} reasoning)" if usage.reasoning_tokens else ""
     yield f"{usage.completion_tokens:,} out{reasoning}"
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
 
 
 def _speed(reply: Reply) -> Iterator[str]:

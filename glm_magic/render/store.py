@@ -6,7 +6,7 @@ from glm_magic.render.clean import clean_line
 from glm_magic.render.columns import align
 from glm_magic.render.frame import frame, muted
 from glm_magic.render.markdown import render_line
-from glm_magic.render.study.labels import counted
+from glm_magic.render.words import counted
 from glm_magic.session.store import StoreFacts
 
 __all__ = ["render_store", "render_store_plain"]

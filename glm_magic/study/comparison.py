@@ -350,15 +350,16 @@ def _difference(first: Embeddings, other: Embeddings) -> str:
 def _own_names(embeddings: Sequence[Embeddings]) -> list[str]:
     """Model, width or both: what they differ in."""
     models = [e.model for e in embeddings]
-    widths = [
-        f"{e.cut_from} cut to {e.dimensions}" if e.cut_from else str(e.dimensions)
-        for e in embeddings
-    ]
+    widths = [_width_name(e) for e in embeddings]
     if len(set(models)) == 1:
         return widths
     if len(set(models)) == len(models):
         return models
     return [f"{model} · {width}" for model, width in zip(models, widths, strict=True)]
+
+
+def _width_name(e: Embeddings) -> str:
+    return f"{e.cut_from} cut to {e.dimensions}" if e.cut_from else str(e.dimensions)
 
 
 def _unique(names: Sequence[str]) -> list[str]:
@@ -385,7 +386,7 @@ def with_cuts(comparison: Comparison) -> Comparison:
         for cut in _cuts([e for e in own if e.model == model])
         if (cut.model, cut.cut_from, cut.dimensions) not in there
     ]
-    cut_names = [f"{e.cut_from} cut to {e.dimensions}" for e in cuts]
+    cut_names = [_width_name(e) for e in cuts]
     if len(models) > 1:
         cut_names = [f"{e.model} · {name}" for e, name in zip(cuts, cut_names, strict=True)]
     names = _unique([*(member.name for member in comparison), *cut_names])

@@ -13,8 +13,8 @@ from glm_magic.errors import GlmError, SettingsError, Stopped
 from glm_magic.jupyter.gathering import gather
 from glm_magic.jupyter.views.progress import Progress
 from glm_magic.jupyter.views.show import show_table
-from glm_magic.render.study.labels import counted
 from glm_magic.render.study.neighbours import Near, render_nearest, render_nearest_plain
+from glm_magic.render.words import counted
 from glm_magic.session.embedding import EmbeddingRun
 from glm_magic.session.names import did_you_mean
 from glm_magic.study.embeddings import Embeddings

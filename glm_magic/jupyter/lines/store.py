@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from glm_magic.errors import SettingsError
 from glm_magic.jupyter.views.show import show_table
 from glm_magic.render.store import render_store, render_store_plain
-from glm_magic.render.study.labels import counted
+from glm_magic.render.words import counted
 
 if TYPE_CHECKING:
     from glm_magic.jupyter.magics import Glm

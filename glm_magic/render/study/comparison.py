@@ -11,9 +11,10 @@ from glm_magic.render.columns import align, is_short
 from glm_magic.render.frame import frame, muted
 from glm_magic.render.markdown import render_line
 from glm_magic.render.study.heatmap import draw_cells
-from glm_magic.render.study.labels import percent, shorten
+from glm_magic.render.study.labels import shorten
 from glm_magic.render.study.layout import columns
 from glm_magic.render.study.provenance import count_words, cut_words, joined
+from glm_magic.render.words import percent
 from glm_magic.study.comparison import Comparison, Member, Move
 
 if TYPE_CHECKING:
@@ -71,34 +72,21 @@ class _Table:
         return [self.caption, *align([self.head, *self.rows], right=right)] if self.rows else []
 
 
-@dataclass(frozen=True, slots=True)
-class _Agreement:
-    """How the members agree, each with each: reckoned once, for it may take a second."""
-
-    correlation: pd.DataFrame
-    overlap: pd.DataFrame
-
-    @classmethod
-    def of(cls, comparison: Comparison) -> _Agreement:
-        return cls(comparison.correlation, comparison.overlap())
-
-
 def render_comparison(comparison: Comparison) -> str:
     """Return the members, their heat maps and the pairs that moved most as HTML."""
-    agreement = _Agreement.of(comparison)
     return frame(
         muted(render_line(_header(comparison)), "p"),
-        _member_table(comparison, agreement).render(),
+        _member_table(comparison).render(),
         muted("<br>".join(map(render_line, _notes(comparison))), "p"),
         columns(*map(_render_member, comparison), _render_list(comparison.names)),
         _move_table(comparison, _LABEL_COLUMNS).render(),
-        _render_details(comparison, agreement),
+        _render_details(comparison),
     )
 
 
 def render_comparison_plain(comparison: Comparison) -> str:
     """Return the same as lines of text, without the heat maps."""
-    members = _member_table(comparison, _Agreement.of(comparison))
+    members = _member_table(comparison)
     moves = _move_table(comparison, _PLAIN_COLUMNS)
     return "\n".join((_header(comparison), *members.lines(), *_notes(comparison), *moves.lines()))
 
@@ -117,13 +105,13 @@ def _header(comparison: Comparison) -> str:
 # -- the members -------------------------------------------------------------------------------
 
 
-def _member_table(comparison: Comparison, agreement: _Agreement) -> _Table:
+def _member_table(comparison: Comparison) -> _Table:
     name = comparison.reference.name
     head = (
         *("Name", "Made by", "Dimensions", "Bytes a text", "Spearman"),
         *(f"Nearest {comparison.k} in common", "Tokens", "Cost"),
     )
-    correlation, overlap = agreement.correlation[name], agreement.overlap[name]
+    correlation, overlap = comparison.correlation[name], comparison.overlap()[name]
     rows = [
         (*_made(member), _number(float(rank)), percent(float(shared)), *_took(member))
         for member, rank, shared in zip(comparison, correlation, overlap, strict=True)
@@ -199,14 +187,14 @@ def _move_row(move: Move, names: Sequence[str], width: int) -> tuple[str, ...]:
     )
 
 
-def _render_details(comparison: Comparison, agreement: _Agreement) -> str:
+def _render_details(comparison: Comparison) -> str:
     """How each agrees with each, where that is more than one number."""
     if len(comparison) == 2:
         return ""
     nearest = f"Nearest {comparison.k} in common"
     tables = (
-        _square("Spearman", agreement.correlation, _number),
-        _square(nearest, agreement.overlap, percent),
+        _square("Spearman", comparison.correlation, _number),
+        _square(nearest, comparison.overlap(), percent),
     )
     inside = columns(*(table.render() for table in tables))
     return f"<details><summary>Each with each</summary>{inside}</details>"

@@ -16,9 +16,10 @@ from matplotlib.figure import Figure
 
 from glm_magic.errors import SettingsError
 from glm_magic.render.study.fonts import choose_families, drawable
-from glm_magic.render.study.labels import count_named, percent, shorten
+from glm_magic.render.study.labels import count_named, shorten
 from glm_magic.render.study.placement import Box, place_labels
 from glm_magic.render.study.sample import sample_embeddings
+from glm_magic.render.words import percent
 from glm_magic.study.embeddings import Embeddings
 from glm_magic.study.projection import Projection, build_projection
 

@@ -11,10 +11,11 @@ import numpy as np
 from glm_magic.render.columns import align
 from glm_magic.render.frame import muted
 from glm_magic.render.markdown import render_line
-from glm_magic.render.study.labels import counted, shorten
+from glm_magic.render.study.labels import shorten
 from glm_magic.render.study.picture import png_image, svg_document, svg_image
 from glm_magic.render.study.sample import sample_embeddings
 from glm_magic.render.study.shade import COLOUR, MOST, Shade
+from glm_magic.render.words import counted
 from glm_magic.study.embeddings import Embeddings, FloatArray
 
 __all__ = ["draw_cells", "render_heatmap", "render_heatmap_plain"]
@@ -167,11 +168,11 @@ def render_heatmap_plain(embeddings: Embeddings) -> list[str]:
 def _render_picture(embeddings: Embeddings, count: int) -> str:
     matrix = embeddings.similarity
     drawn = _averaged(matrix, _PIXELS)
-    low, high = np.quantile(drawn, (0.01, 0.99)).tolist()
-    size, png = _draw_png(drawn, Shade(low, high), _PIXELS)
+    shade = _shade_of(drawn)
+    size, png = _draw_png(drawn, shade, _PIXELS)
     what = _what(embeddings)
     notes = (
-        f"{what}: {low:z.2f} and less is clear, {high:z.2f} and more is full",
+        f"{what}: {shade.low:z.2f} and less is clear, {shade.high:z.2f} and more is full",
         f"{len(embeddings):,} evenly chosen ones of {count:,}" if len(embeddings) < count else "",
         "a point is the average of its neighbourhood" if drawn.size < matrix.size else "",
     )
@@ -197,6 +198,11 @@ def _averaged(matrix: FloatArray, pixels: int) -> FloatArray:
             shape = (-1, 1) if axis == 0 else (1, -1)
             matrix = np.add.reduceat(matrix, starts, axis=axis) / sizes.reshape(shape)
     return matrix
+
+
+def _shade_of(drawn: FloatArray) -> Shade:
+    """The shade of a picture: a few values far out do not make the others pale."""
+    return Shade(*np.quantile(drawn, (0.01, 0.99)).tolist())
 
 
 def _draw_png(drawn: FloatArray, shade: Shade, most: int) -> tuple[int, bytes]:
@@ -228,8 +234,7 @@ def draw_cells(embeddings: Embeddings, name: str) -> str:
     alt = f"Heat map, {name}: {_what(embeddings)}"
     if _longest_side(embeddings) > _LIMIT_CELLS:
         drawn = _averaged(_sample(embeddings).similarity, _SMALL_PIXELS)
-        low, high = np.quantile(drawn, (0.01, 0.99)).tolist()
-        width, png = _draw_png(drawn, Shade(low, high), _SMALL_PIXELS)
+        width, png = _draw_png(drawn, _shade_of(drawn), _SMALL_PIXELS)
         return png_image(png, alt, width)
     grid = _Grid.of(embeddings)
     side = min(34, _CELLS_WIDTH // len(grid.rows))

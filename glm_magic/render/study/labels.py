@@ -10,7 +10,7 @@ from wcwidth import wcwidth
 from glm_magic.render.clean import clean_line
 from glm_magic.render.columns import width
 
-__all__ = ["count_named", "counted", "percent", "shorten"]
+__all__ = ["count_named", "shorten"]
 
 # Of one set of texts, or of each of two.
 _LIMIT_NAMED = 40
@@ -27,16 +27,6 @@ def shorten(text: str, columns: int) -> str:
         return line
     ends = list(accumulate(max(0, wcwidth(letter)) for letter in line))
     return line[: bisect_right(ends, columns - 1)].rstrip() + "…"
-
-
-def counted(count: int, noun: str) -> str:
-    """Return "1 text", "5 texts" or "2,000 texts"."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def percent(share: float) -> str:
-    """Return a share of 1 as "43 %"."""
-    return f"{share * 100:.0f} %"
 
 
 def count_named(count: int, split: int | None) -> int:

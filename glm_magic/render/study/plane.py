@@ -12,10 +12,11 @@ from glm_magic.render.clean import clean_line
 from glm_magic.render.columns import align
 from glm_magic.render.frame import frame, muted
 from glm_magic.render.markdown import render_line
-from glm_magic.render.study.labels import count_named, counted, percent, shorten
+from glm_magic.render.study.labels import count_named, shorten
 from glm_magic.render.study.picture import svg_document, svg_image, svg_text
 from glm_magic.render.study.placement import Anchor, Box, Label, place_labels
 from glm_magic.render.study.sample import Positions, sample_positions
+from glm_magic.render.words import counted, percent
 from glm_magic.study.embeddings import FloatArray
 from glm_magic.study.projection import Projection
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from glm_magic.render.clean import clean_line
-from glm_magic.render.study.labels import counted
+from glm_magic.render.words import counted, timed
 from glm_magic.study.embeddings import Embeddings
 
 __all__ = ["cost_words", "count_words", "cut_words", "header_line", "joined"]
@@ -19,7 +19,7 @@ def header_line(embeddings: Embeddings) -> str:
     return joined(
         e.model,
         e.endpoint,
-        _seconds(e.seconds) if e.requests else "",
+        timed(e.seconds) if e.requests else "",
         count_words(e),
         counted(e.dimensions, "dimension"),
         *_took(e),
@@ -54,10 +54,6 @@ def cut_words(embeddings: Embeddings) -> str:
     named = ", ".join(f"{position + 1:,}" for position in cut[:_LIMIT_CUT])
     rest = f" and {len(cut) - _LIMIT_CUT:,} more" if len(cut) > _LIMIT_CUT else ""
     return f"{counted(len(cut), 'text')} {_was(len(cut))} cut to the model's limit: {named}{rest}"
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
 
 
 def _took(embeddings: Embeddings) -> Iterator[str]:

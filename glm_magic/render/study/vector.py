@@ -8,7 +8,8 @@ import numpy as np
 
 from glm_magic.render.columns import align
 from glm_magic.render.markdown import render_line
-from glm_magic.render.study.labels import percent, shorten
+from glm_magic.render.study.labels import shorten
+from glm_magic.render.words import percent
 from glm_magic.study.embeddings import Embeddings, FloatArray
 
 __all__ = ["render_vector", "render_vector_plain"]
