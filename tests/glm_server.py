@@ -14,9 +14,7 @@ It can be played with by hand: `python tests/glm_server.py --port 8000 --script 
 
 import argparse
 import asyncio
-import base64
 import hashlib
-import hmac
 import json
 import math
 import re
@@ -33,7 +31,19 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Literal, Self
 
-Json = dict[str, Any]
+from glm_rules import FAILURES as FAILURES  # tests find it here
+from glm_rules import (
+    ApiFailure,
+    Json,
+    check_authorization,
+    check_chat,
+    check_embeddings,
+    check_task,
+    check_web_search,
+    failure,
+    illegal,
+)
+
 Ending = Literal["whole", "stall", "cut", "end"]
 
 # Ids that chat or embeddings accept: model overview of docs.bigmodel.cn and docs.z.ai, September
@@ -58,7 +68,6 @@ LISTED_MODELS = frozenset(_LISTED.split())
 SUBSTITUTES = {"glm-4.6": "GLM-4.7", "glm-4.7": "glm-4.7-ali"}
 # With these two engines every link is "" (seen on 7 September 2026); search_std is the default.
 LINKLESS_ENGINES = frozenset({"search_std", "search_pro"})
-ALWAYS_THINKING = re.compile(r"glm-5\.3(-|$)")
 
 BEIJING = timezone(timedelta(hours=8))
 EVENT_STREAM = "text/event-stream"
@@ -66,78 +75,21 @@ DONE = b"data: [DONE]\n\n"
 
 
 @dataclass(frozen=True, slots=True)
-class ApiFailure:
-    """A refusal of the API: HTTP status, business code and message, extra response headers.
-
-    Without `code` it is a gateway in front of the API that fails: the body is `message` as it is,
-    and HTML unless `headers` has another "content-type".
-    """
-
-    status: int
-    code: str | None = None
-    message: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    def build_body(self) -> Json:
-        error = {"error": {"code": self.code, "message": self.message}}
-        if self.code == "1301":
-            # Camel case in refusals, `content_filter` in replies (docs.bigmodel.cn, securityaudit).
-            return {"contentFilter": [{"level": 1, "role": "user"}], **error}
-        return error
-
-
-# Business code to HTTP status and message: docs.bigmodel.cn/cn/faq/api-code, September 2026.
-FAILURES = {
-    "1000": (401, "身份验证失败。"),
-    "1001": (401, "Header中未收到Authentication参数，无法进行身份验证。"),
-    "1002": (401, "Authentication Token非法，请确认Authentication Token正确传递。"),
-    "1003": (401, "Authentication Token已过期，请重新生成/获取。"),
-    "1113": (429, "余额不足或无可用资源包,请充值。"),
-    "1210": (400, "API 调用参数有误，请检查文档。"),
-    "1211": (400, "模型不存在，请检查模型代码。"),
-    "1212": (400, "当前模型不支持SSE调用方式。"),
-    "1213": (400, "未正常接收到参数。"),
-    "1214": (400, "参数非法。请检查文档。"),
-    "1220": (403, "您无权访问该 API。"),
-    "1230": (500, "API 调用流程出错。"),
-    "1234": (500, "网络错误，错误id：20260123153010a1b2c3d4e5f60718，请稍后重试"),
-    "1261": (400, "Prompt 超长"),
-    "1301": (
-        400,
-        "系统检测到输入或生成内容可能包含不安全或敏感内容，请您避免输入易产生敏感内容的提示语。",
-    ),
-    "1302": (429, "您的账户已达到速率限制，请您控制请求频率"),
-    "1305": (429, "该模型当前访问量过大，请您稍后再试"),
-    "1308": (429, "已达到 5 小时的使用上限。您的限额将在 2026-05-11 21:02:26 重置。"),
-    "1310": (429, "已达到每周使用上限。您的限额将在 2026-05-11 21:02:26 重置。"),
-}
-
-
-def failure(code: str, message: str = "", **headers: str) -> ApiFailure:
-    """Return the refusal with this business code, in the platform's words unless told others.
-
-    Keywords are response headers with `_` for `-`: `failure("1302", retry_after="2")`.
-
-    Raises:
-        KeyError: the code is not in `FAILURES`.
-    """
-    status, text = FAILURES[code]
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return ApiFailure(status, code, message or text, named)
-
-
-@dataclass(frozen=True, slots=True)
 class Script:
     """What one reply does; every field has a default, and the defaults are a friendly short answer.
 
     A chunk is one `data:` event with JSON: each piece of `reasoning`, then each piece of `text`,
-    then the closing chunk with `finish_reason`, `usage` and `web_search`. `[DONE]` is no chunk.
+    then `tool_calls` where they come in pieces, then the closing chunk with `finish_reason`,
+    `usage` and `web_search`. `[DONE]` is no chunk.
 
     Attributes:
         reasoning: pieces of thinking; left out when the request switches thinking off.
         text: pieces of the answer.
-        tool_calls: each `{"function": {"name": ..., "arguments": "<JSON>"}}`; all of them ride on
-            the closing chunk, with finish_reason "tool_calls"; `id`, `index`, `type` are filled in.
+        tool_calls: each `{"function": {"name": ..., "arguments": "<JSON>"}}` as `call()` makes
+            them; `index`, `type` and, where there is none, `id` are filled in. Entries of type
+            "mcp" get no more than an index. All of them ride on the closing chunk, with
+            finish_reason "tool_calls"; a request with `tool_stream` gets each in chunks of its
+            own before that: first id and name, then the arguments piece by piece.
         sources: entries of the `web_search` array, sent as they are, but with `link` "" when the
             engine is search_std (the default) or search_pro. Only for a request with a web_search
             tool whose `enable` and `search_result` are true. `/web_search` sends them too, and
@@ -155,7 +107,7 @@ class Script:
             stream: after half of the body.
         end_after: after so many chunks end the body properly, without `[DONE]`.
         in_band_error: data of an `event: error` (such as `{"error": {"code": ..., "message":
-            ...}}`) sent after the text instead of the closing chunk, then `[DONE]`.
+            ...}}`) sent instead of the closing chunk, then `[DONE]`.
         error: refuse instead of replying.
         html: reply 200 with an HTML page, as a captive portal does.
         redirect: reply 307 to this address.
@@ -206,6 +158,10 @@ class Script:
         if self.end_after is not None:
             return "end", self.end_after
         return "whole", None
+
+
+# A function looks at the request's JSON first; it runs in the server's thread.
+Scripted = Script | Callable[[Json], Script]
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +226,11 @@ class _Stream:
 def build_pieces(text: str) -> tuple[str, ...]:
     """Split text into pieces of about a token; joined they are the text again."""
     return tuple(re.findall(r"[\u4e00-\u9fff]{1,2}|[A-Za-z0-9]+ ?|\s+|.", text))
+
+
+def call(name: str, /, **arguments: Any) -> Json:
+    """Return an entry of `Script.tool_calls`: the function of this name called with arguments."""
+    return {"function": {"name": name, "arguments": json.dumps(arguments, ensure_ascii=False)}}
 
 
 def build_source(number: int, title: str, link: str, content: str, **more: str) -> Json:
@@ -354,190 +315,6 @@ THINKING = Script(
 )
 
 
-def check_authorization(header: str | None, key: str, now_s: float) -> ApiFailure | None:
-    """Judge an Authorization header: `Bearer <key>`, or a JWT of the key, bare or after Bearer.
-
-    Bare JWTs are what LangChain and one-api send.
-    """
-    if not header:
-        return failure("1001")
-    token = header.removeprefix("Bearer ")
-    if token.count(".") == 2:
-        return _check_jwt(token, key, now_s * 1000)
-    if header.startswith("Bearer ") and hmac.compare_digest(token.encode(), key.encode()):
-        return None
-    return failure("1000")
-
-
-def _check_jwt(token: str, key: str, now_ms: float) -> ApiFailure | None:
-    key_id, _, secret = key.partition(".")
-    signed, _, signature = token.rpartition(".")
-    try:
-        head, claims = (json.loads(_decode_base64url(part)) for part in signed.split("."))
-        is_signed = hmac.compare_digest(_decode_base64url(signature), _sign(signed, secret))
-        # Milliseconds, unlike other JWTs: seconds lie far in the past here.
-        is_expired = claims["exp"] < now_ms
-        is_legal = (head["alg"], head["sign_type"]) == ("HS256", "SIGN")
-    except (ValueError, KeyError, TypeError):
-        return failure("1002")
-    if not is_legal:
-        return failure("1002")
-    if not is_signed or claims.get("api_key") != key_id:
-        return failure("1000")
-    return failure("1003") if is_expired else None
-
-
-def _decode_base64url(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-
-
-def _sign(signed: str, secret: str) -> bytes:
-    return hmac.new(secret.encode(), signed.encode(), hashlib.sha256).digest()
-
-
-def check_chat(body: Any, models: set[str]) -> ApiFailure | None:
-    """Judge the body of a chat request by the documented fields and ranges.
-
-    A null counts as absent: zai-sdk sends some.
-    """
-    return (
-        _check_required(body, "model", "messages")
-        or _check_model(body, models)
-        or _check_messages(body["messages"])
-        or _check_fields(body, _CHAT_FIELDS)
-        or _check_tools(body.get("tools"))
-        or _check_thinking(body)
-    )
-
-
-def check_task(body: Any, models: set[str]) -> ApiFailure | None:
-    """Judge the body of an async chat request: as chat, but it cannot stream."""
-    if isinstance(body, dict) and body.get("stream"):
-        return failure("1212")
-    return check_chat(body, models)
-
-
-def check_embeddings(body: Any, models: set[str]) -> ApiFailure | None:
-    """Judge the body of an embeddings request: a string or 1 to 64 of them, none empty."""
-    return (
-        _check_required(body, "model", "input")
-        or _check_model(body, models)
-        or _check_fields(body, _EMBEDDING_FIELDS)
-    )
-
-
-def check_web_search(body: Any, models: set[str]) -> ApiFailure | None:
-    """Judge the body of a search request; the words for a missing engine are the platform's."""
-    if isinstance(body, dict) and not body.get("search_engine"):
-        return failure("1214", "search_engine:The search_engine cannot both be empty.")
-    return _check_required(body, "search_query") or _check_fields(body, _SEARCH_FIELDS)
-
-
-def _check_required(body: Any, *names: str) -> ApiFailure | None:
-    if not isinstance(body, dict):
-        return failure("1210")
-    missing = [name for name in names if body.get(name) is None]
-    return failure("1213", f"未正常接收到{missing[0]}参数。") if missing else None
-
-
-def _check_model(body: Json, models: set[str]) -> ApiFailure | None:
-    is_known = str(body["model"]).lower() in models
-    return None if is_known else failure("1211")
-
-
-def _check_messages(messages: Any) -> ApiFailure | None:
-    # A history without a turn to answer is refused too (zhipuai-sdk-python-v4, issue 14).
-    if isinstance(messages, list) and all(isinstance(message, dict) for message in messages):
-        roles = {message.get("role") for message in messages}
-        if roles & {"user", "tool"} and roles <= {"system", "user", "assistant", "tool"}:
-            return None
-    return _illegal("messages")
-
-
-def _check_fields(body: Json, rules: Mapping[str, Callable[[Any], bool]]) -> ApiFailure | None:
-    present = (name for name in rules if body.get(name) is not None)
-    wrong = next((name for name in present if not rules[name](body[name])), None)
-    return _illegal(wrong) if wrong else None
-
-
-def _check_tools(tools: Any) -> ApiFailure | None:
-    for tool in tools or ():
-        if not isinstance(tool, dict) or not isinstance(tool.get(str(tool.get("type"))), dict):
-            return _illegal("tools")
-        if tool["type"] == "web_search":
-            refusal = _check_fields(tool["web_search"], _SEARCH_FIELDS)
-            if refusal:
-                return refusal
-    return None
-
-
-def _check_thinking(body: Json) -> ApiFailure | None:
-    if not ALWAYS_THINKING.match(body["model"].lower()):
-        return None
-    is_off = (body.get("thinking") or {}).get("type") == "disabled"
-    if is_off or body.get("reasoning_effort") not in (None, "low", "high", "max"):
-        return failure("1210", "该模型始终思考，不支持关闭思考；请使用 low、high 或 max。")
-    return None
-
-
-def _illegal(name: str) -> ApiFailure:
-    return failure("1214", f"{name} 参数非法。请检查文档。")
-
-
-def _is_number(low: float, high: float, *kinds: type[float]) -> Callable[[Any], bool]:
-    def judge(value: Any) -> bool:
-        # `True` is an int to Python, not to JSON.
-        return isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high
-
-    return judge
-
-
-def _is_text(low: int, high: int) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, str) and low <= len(value) <= high
-
-
-def _is_one_of(*choices: str) -> Callable[[Any], bool]:
-    return lambda value: value in choices
-
-
-def _is_bool(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_stop(value: Any) -> bool:
-    return isinstance(value, list) and len(value) <= 4 and all(isinstance(v, str) for v in value)
-
-
-def _is_thinking(value: Any) -> bool:
-    return isinstance(value, dict) and value.get("type") in ("enabled", "disabled")
-
-
-def _is_input(value: Any) -> bool:
-    texts = [value] if isinstance(value, str) else value
-    is_list = isinstance(texts, list) and 1 <= len(texts) <= 64
-    return is_list and all(isinstance(text, str) and text for text in texts)
-
-
-_IDS = {"request_id": _is_text(6, 64), "user_id": _is_text(6, 128)}
-_CHAT_FIELDS = _IDS | {
-    "stream": _is_bool,
-    "temperature": _is_number(0.0, 1.0, int, float),
-    "top_p": _is_number(0.01, 1.0, int, float),
-    "max_tokens": _is_number(1, 131072, int),
-    "stop": _is_stop,
-    "thinking": _is_thinking,
-    "reasoning_effort": _is_one_of("max", "xhigh", "high", "medium", "low", "minimal", "none"),
-    "tools": lambda value: isinstance(value, list) and len(value) <= 128,
-}
-_EMBEDDING_FIELDS = _IDS | {"input": _is_input, "dimensions": _is_number(1, 2048, int)}
-_SEARCH_FIELDS = {
-    "search_query": _is_text(1, 70),
-    "count": _is_number(1, 50, int),
-    "content_size": _is_one_of("medium", "high"),
-    "search_recency_filter": _is_one_of("oneDay", "oneWeek", "oneMonth", "oneYear", "noLimit"),
-}
-
-
 def build_id(now_s: float) -> str:
     """Return a response id: Beijing time to the second, then 16 hex digits; 30 characters."""
     return datetime.fromtimestamp(now_s, BEIJING).strftime("%Y%m%d%H%M%S") + secrets.token_hex(8)
@@ -555,8 +332,11 @@ def build_chunks(script: Script, body: Json, stamp: _Stamp) -> list[Json]:
     if not script.legacy:
         shared["object"] = "chat.completion.chunk"
     shared["model"] = stamp.model
-    deltas = [{"reasoning_content": piece} for piece in list_reasoning(script, body)]
+    deltas: list[Json] = [{"reasoning_content": piece} for piece in list_reasoning(script, body)]
     deltas += [{"content": piece} for piece in script.text]
+    if body.get("tool_stream"):
+        calls = build_tool_calls(script, stamp)
+        deltas += [{"tool_calls": [piece]} for call in calls for piece in _split_call(call)]
     # The role is on every delta, and there is no finish_reason, not even null, before the end.
     choices = [{"index": 0, "delta": {"role": "assistant", **delta}} for delta in deltas]
     chunks = [{**shared, "choices": [choice]} for choice in choices]
@@ -567,7 +347,7 @@ def build_chunks(script: Script, body: Json, stamp: _Stamp) -> list[Json]:
 
 def _build_closing(script: Script, body: Json, stamp: _Stamp) -> Json:
     delta: Json = {"role": "assistant", "content": ""}
-    if script.tool_calls:
+    if script.tool_calls and not body.get("tool_stream"):
         delta = {"role": "assistant", "tool_calls": build_tool_calls(script, stamp)}
     elif script.content_filter and script.finish_reason == "sensitive":
         # The role of whoever was blocked (sample of docs.bigmodel.cn, securityaudit).
@@ -614,11 +394,23 @@ def _finish_reason(script: Script) -> str:
 
 
 def build_tool_calls(script: Script, stamp: _Stamp) -> list[Json]:
-    """Return the scripted calls, each with an id of its own."""
+    """Return the scripted calls, those of functions each with an id of its own."""
     return [
-        {"id": f"call_{stamp.id}{index or ''}", "index": index, "type": "function", **call}
+        {"index": index, **call}
+        if call.get("type") == "mcp"
+        else {"id": f"call_{stamp.id}{index or ''}", "index": index, "type": "function", **call}
         for index, call in enumerate(script.tool_calls)
     ]
+
+
+def _split_call(call: Json) -> list[Json]:
+    """Return a call in pieces; whole when it has no text of arguments, such as one of MCP."""
+    arguments = call.get("function", {}).get("arguments")
+    if not isinstance(arguments, str):
+        return [call]
+    opening = {**call, "function": {**call["function"], "arguments": ""}}
+    pieces = ({"arguments": piece} for piece in re.findall(r"(?s).{1,4}", arguments))
+    return [opening, *({"index": call["index"], "function": piece} for piece in pieces)]
 
 
 def list_reasoning(script: Script, body: Json) -> tuple[str, ...]:
@@ -947,7 +739,7 @@ class GlmServer:
     Attributes:
         url: base address, such as "http://127.0.0.1:40001/api/paas/v4".
         key: the one API key that is accepted, raw or as a JWT.
-        script: what replies do once the queue is used up.
+        script: what replies do once the queue is used up; a function is asked at each request.
         models: ids that are known, in lower case; others are refused with 1211.
         concurrency: requests in flight per model before 1302; None is no limit.
         requests: all requests so far, also refused ones.
@@ -960,14 +752,14 @@ class GlmServer:
         self._port = port
         self.url = ""
         self.key = "test-key-id.test-secret"
-        self.script = Script()
+        self.script: Scripted = Script()
         self.models = set(MODELS)
         self.concurrency: int | None = None
         self.requests: list[Received] = []
         self.disconnects: list[Disconnect] = []
         self.sent: list[tuple[float, int]] = []
         self.peak_in_flight = 0
-        self._queue: deque[Script] = deque()
+        self._queue: deque[Scripted] = deque()
         self._tasks: dict[str, _Task] = {}
         self._in_flight: Counter[str] = Counter()
         self._changed = threading.Condition()
@@ -992,7 +784,7 @@ class GlmServer:
         if self._bugs and kind is None:
             raise self._bugs[0]
 
-    def queue(self, *scripts: Script) -> None:
+    def queue(self, *scripts: Scripted) -> None:
         """Use up these scripts first, one for each request that is not refused beforehand."""
         self._queue.extend(scripts)
 
@@ -1136,7 +928,9 @@ class GlmServer:
             self._in_flight[model] -= 1
 
     async def _act(self, route: _Route, body: Json, connection: _Connection) -> None:
-        script, started = self._queue.popleft() if self._queue else self.script, time.monotonic()
+        started = time.monotonic()
+        scripted = self._queue.popleft() if self._queue else self.script
+        script = scripted(body) if callable(scripted) else scripted
         # Made before the delay and not after it, so that no reply takes longer than it says.
         reply = build_diversion(script) or self._build_reply(route, script, body)
         await asyncio.sleep(started + script.headers_delay_s - time.monotonic())
@@ -1166,7 +960,7 @@ class GlmServer:
     def _poll(self, path: str) -> _Plain:
         task = self._tasks.get(path.partition("?")[0].rpartition("/")[2])
         if task is None:
-            return build_refusal(_illegal("id"))
+            return build_refusal(illegal("id"))
         task.polls_left -= 1
         if task.polls_left >= 0:
             return _Plain(build_json(build_task_status(task, "PROCESSING")))

@@ -14,7 +14,17 @@ from typing import Any
 
 import httpx
 import pytest
-from glm_server import DEMO, SEARCH, SOURCES, THINKING, ApiFailure, GlmServer, Script, failure
+from glm_server import (
+    DEMO,
+    SEARCH,
+    SOURCES,
+    THINKING,
+    ApiFailure,
+    GlmServer,
+    Script,
+    call,
+    failure,
+)
 
 USER = {"role": "user", "content": "你好"}
 ASK = {"model": "glm-4.7", "messages": [USER]}
@@ -22,6 +32,10 @@ STREAM = {**ASK, "stream": True}
 USAGE = {"prompt_tokens": 2, "completion_tokens": 3, "total_tokens": 5}
 WEB_SEARCH = {"enable": True, "search_result": True, "search_engine": "search_pro_sogou"}
 WEATHER = {"function": {"name": "get_weather", "arguments": '{"city":"北京"}'}}
+FUNCTION = {"name": "f", "description": "Does it.", "parameters": {"type": "object"}}
+CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+CALLING = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+RESULT = {"role": "tool", "tool_call_id": "c1", "content": "42"}
 
 
 @pytest.fixture
@@ -38,6 +52,15 @@ def ask(api: httpx.Client, **fields: Any) -> httpx.Response:
 
 def searching(**options: Any) -> dict[str, Any]:
     return {"tools": [{"type": "web_search", "web_search": {**WEB_SEARCH, **options}}]}
+
+
+def using(kind: str, *tools: dict[str, Any]) -> dict[str, Any]:
+    return {"tools": [{"type": kind, kind: tool} for tool in tools]}
+
+
+def calling(**fields: Any) -> list[dict[str, Any]]:
+    """Return a history with a call in it that differs from a good one by these fields."""
+    return [USER, {**CALLING, "tool_calls": [{**CALL, **fields}]}, RESULT]
 
 
 def parse_chunks(response: httpx.Response) -> list[Any]:
@@ -173,6 +196,77 @@ def test_tool_calls_in_one_piece_leave_content_null(server: GlmServer, api: http
     }
 
 
+def test_a_call_is_made_of_a_name_and_arguments() -> None:
+    assert call("rename", name="北京", to=None) == {
+        "function": {"name": "rename", "arguments": '{"name": "北京", "to": null}'}
+    }
+
+
+def test_a_call_may_bring_its_id(server: GlmServer, api: httpx.Client) -> None:
+    server.script = Script(tool_calls=({"id": "call_x", **WEATHER}, WEATHER))
+    reply = ask(api).json()
+    first, second = reply["choices"][0]["message"]["tool_calls"]
+    assert (first["id"], second["id"]) == ("call_x", f"call_{reply['id']}1")
+
+
+def test_calls_of_mcp_pass_as_they_are(server: GlmServer, api: httpx.Client) -> None:
+    entry = {"type": "mcp", "mcp": {"id": "m", "type": "mcp_call", "server_label": "maps"}}
+    server.script = Script(text=(), tool_calls=(entry,))
+    assert ask(api).json()["choices"][0]["message"]["tool_calls"] == [entry]
+    for fields in ({}, {"tool_stream": True}):
+        first = parse_chunks(ask(api, stream=True, **fields))[0]
+        assert first["choices"][0]["delta"]["tool_calls"] == [{"index": 0, **entry}]
+
+
+def test_tool_calls_come_in_pieces_when_asked_for(server: GlmServer, api: httpx.Client) -> None:
+    server.script = Script(text=("好",), tool_calls=(WEATHER, call("now")), usage=USAGE)
+    text, *pieces, last = parse_chunks(ask(api, stream=True, tool_stream=True))
+    assert text["choices"][0]["delta"] == {"role": "assistant", "content": "好"}
+    assert [piece["choices"] for piece in pieces] == [
+        [{"index": 0, "delta": {"role": "assistant", "tool_calls": [delta]}}]
+        for delta in (
+            {
+                "index": 0,
+                "id": f"call_{text['id']}",
+                "type": "function",
+                "function": {"name": "get_weather", "arguments": ""},
+            },
+            {"index": 0, "function": {"arguments": '{"ci'}},
+            {"index": 0, "function": {"arguments": 'ty":'}},
+            {"index": 0, "function": {"arguments": '"北京"'}},
+            {"index": 0, "function": {"arguments": "}"}},
+            {
+                "index": 1,
+                "id": f"call_{text['id']}1",
+                "type": "function",
+                "function": {"name": "now", "arguments": ""},
+            },
+            {"index": 1, "function": {"arguments": "{}"}},
+        )
+    ]
+    closing = {"index": 0, "delta": {"role": "assistant", "content": ""}}
+    assert last["choices"] == [closing | {"finish_reason": "tool_calls"}]
+    assert last["usage"] == USAGE
+
+
+def test_a_reply_in_one_piece_has_no_pieces_of_calls(server: GlmServer, api: httpx.Client) -> None:
+    server.script = Script(tool_calls=(WEATHER,))
+    (choice,) = ask(api, tool_stream=True).json()["choices"]
+    assert choice["message"]["tool_calls"][0]["function"] == WEATHER["function"]
+
+
+def test_a_stream_can_be_cut_inside_a_call(server: GlmServer, api: httpx.Client) -> None:
+    server.script = Script(text=(), tool_calls=(WEATHER,), cut_after=3)
+    seen: list[str] = []
+    with (
+        pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"),
+        api.stream("POST", "/chat/completions", json={**STREAM, "tool_stream": True}) as response,
+    ):
+        seen.extend(line for line in response.iter_lines() if line)
+    assert len(seen) == 3
+    assert '"arguments":"ty\\":"' in seen[-1]
+
+
 def test_a_sensitive_stream_names_who_was_blocked(server: GlmServer, api: httpx.Client) -> None:
     blocked = ({"role": "user", "level": 1},)
     server.script = Script(text=(), finish_reason="sensitive", content_filter=blocked)
@@ -220,7 +314,7 @@ def test_sources_come_at_the_top_level_of_one_piece(server: GlmServer, api: http
         {},
         searching(enable=False),
         searching(search_result=False),
-        {"tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}]},
+        {"tools": [{"type": "function", "function": FUNCTION}]},
     ],
 )
 def test_sources_come_only_when_asked_for(
@@ -289,6 +383,9 @@ def test_a_token_made_of_the_key_is_accepted(server: GlmServer, prefix: str) -> 
         ({"stream": "yes"}, "1214"),
         ({"tools": [{"type": "web_search"}]}, "1214"),
         (searching(count=51), "1214"),
+        ({"tool_stream": "yes"}, "1214"),
+        ({"response_format": "json_object"}, "1214"),
+        ({"response_format": {"type": "xml"}}, "1214"),
         ({"model": "glm-5.3", "thinking": {"type": "disabled"}}, "1210"),
         ({"model": "GLM-5.3-Flash", "reasoning_effort": "none"}, "1210"),
     ],
@@ -309,10 +406,108 @@ def test_a_bad_body_is_refused_with_400(
         {"model": "glm-5.3", "reasoning_effort": "low", "thinking": {"type": "enabled"}},
         {"thinking": None, "response_format": None, "unknown": 1},
         {"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}]}]},
+        {"tool_stream": False, "response_format": {"type": "text"}},
+        {"response_format": {"type": "json_object"}},
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "x"}}},
+        {"tool_choice": "auto"},
+        {"tool_choice": {"type": "function", "function": {"name": "f"}}},
+        using("function", *[FUNCTION] * 128),
+        using("function", {**FUNCTION, "name": "a-Z_0" + "x" * 59}),
+        using("retrieval", {"knowledge_id": "1"}),
+        using("mcp", {"server_label": "maps"}, {"server_label": "x", "server_url": "https://x"}),
+        {"tools": []},
     ],
 )
 def test_a_documented_body_is_accepted(api: httpx.Client, fields: dict[str, Any]) -> None:
     assert ask(api, **fields).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        using("function", *[FUNCTION] * 129),
+        using("function", {**FUNCTION, "name": "get weather"}),
+        using("function", {**FUNCTION, "name": "天气"}),
+        using("function", {**FUNCTION, "name": "f\n"}),
+        using("function", {**FUNCTION, "name": ""}),
+        using("function", {**FUNCTION, "name": "x" * 65}),
+        using("function", {"name": "f", "parameters": {}}),
+        using("function", {"name": "f", "description": "Does it."}),
+        using("function", {**FUNCTION, "parameters": "{}"}),
+        using("retrieval", {"prompt_template": "{{ knowledge }}"}),
+        using("retrieval", {"knowledge_id": 1}),
+        using("mcp", {"server_url": "https://example.org"}),
+        using("browser", {}),
+        {"tools": ["web_search"]},
+        {"tools": [{"type": "function", "function": "f"}]},
+        {"tools": [*using("function", FUNCTION)["tools"], *searching()["tools"]]},
+        {"tools": {"type": "function", "function": FUNCTION}},
+    ],
+)
+def test_bad_tools_are_refused(api: httpx.Client, fields: dict[str, Any]) -> None:
+    response = ask(api, **fields)
+    assert response.status_code == 400
+    assert response.text == '{"error":{"code":"1214","message":"tools 参数非法。请检查文档。"}}'
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [USER, CALLING, RESULT],
+        [USER, {**CALLING, "content": "", "reasoning_content": "想"}, RESULT, USER],
+        [USER, {**CALLING, "content": "好"}, RESULT, CALLING, RESULT],
+        [
+            USER,
+            {**CALLING, "tool_calls": [CALL, {**CALL, "id": "c2"}]},
+            {**RESULT, "tool_call_id": "c2", "content": ""},
+            RESULT,
+            {"role": "assistant", "content": "42", "tool_calls": None},
+        ],
+    ],
+)
+def test_a_history_with_answered_calls_is_accepted(
+    api: httpx.Client, messages: list[dict[str, Any]]
+) -> None:
+    assert ask(api, messages=messages).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [USER, RESULT],
+        [USER, CALLING],
+        [USER, CALLING, USER],
+        [USER, CALLING, USER, RESULT],
+        [USER, CALLING, RESULT, RESULT],
+        [USER, CALLING, {**RESULT, "tool_call_id": "c2"}],
+        [USER, CALLING, {"role": "tool", "content": "42"}],
+        [USER, CALLING, {**RESULT, "content": {"answer": 42}}],
+        [USER, CALLING, {**RESULT, "content": None}],
+        [USER, {**CALLING, "tool_calls": [CALL, {**CALL, "id": "c2"}]}, RESULT],
+        [USER, {**CALLING, "tool_calls": CALL}, RESULT],
+        [USER, {**CALLING, "tool_calls": 1}, RESULT],
+        [USER, {**CALLING, "tool_calls": [{**CALL, "id": ""}]}, {**RESULT, "tool_call_id": ""}],
+        [USER, {**CALLING, "tool_calls": ["c1"]}, RESULT],
+        [USER, {**CALLING, "content": 1}, RESULT],
+        [USER, {"role": "assistant", "content": None}, USER],
+        [USER, {"role": "assistant", "content": ""}, USER],
+        [USER, {"role": "assistant", "tool_calls": []}, USER],
+        [USER, "你好"],
+        [USER, {"role": ["user"], "content": "x"}],
+        calling(id=None),
+        calling(type=None),
+        calling(type="mcp"),
+        calling(function=None),
+        calling(function={"arguments": "{}"}),
+        calling(function={"name": "f", "arguments": {}}),
+        calling(function={"name": "f", "arguments": ""}),
+        calling(function={"name": "f", "arguments": '{"city":'}),
+    ],
+)
+def test_a_history_that_does_not_fit_is_refused(api: httpx.Client, messages: list[Any]) -> None:
+    response = ask(api, messages=messages)
+    assert response.status_code == 400
+    assert response.text == '{"error":{"code":"1214","message":"messages 参数非法。请检查文档。"}}'
 
 
 def test_a_body_that_is_no_json_is_refused(server: GlmServer, api: httpx.Client) -> None:
@@ -577,6 +772,33 @@ def test_queued_scripts_are_used_up_first(server: GlmServer, api: httpx.Client) 
     assert ask(api, model="glm-9").status_code == 400
     replies = [ask(api).json()["choices"][0]["message"]["content"] for _ in range(2)]
     assert replies == ["queued", "then"]
+
+
+def test_a_script_may_depend_on_the_request(server: GlmServer, api: httpx.Client) -> None:
+    def repeat(body: dict[str, Any]) -> Script:
+        return Script(text=(body["messages"][-1]["content"], "！"))
+
+    server.queue(repeat)
+    server.script = lambda body: Script(error=failure("1302") if body.get("stream") else None)
+    assert ask(api, stream=False).json()["choices"][0]["message"]["content"] == "你好！"
+    assert [ask(api, stream=stream).status_code for stream in (True, False)] == [429, 200]
+
+
+def test_a_function_as_script_serves_embeddings_too(server: GlmServer, api: httpx.Client) -> None:
+    server.script = lambda body: Script(embeddings_dims=len(body["input"]))
+    reply = api.post("/embeddings", json={"model": "embedding-3", "input": "苹果"}).json()
+    assert len(reply["data"][0]["embedding"]) == 2
+
+
+def test_a_bug_in_a_script_is_raised_by_the_server() -> None:
+    def fail(body: dict[str, Any]) -> Script:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), GlmServer() as server:
+        server.script = fail
+        headers = {"Authorization": f"Bearer {server.key}"}
+        with pytest.raises(httpx.RemoteProtocolError):
+            httpx.post(server.url + "/chat/completions", json=ASK, headers=headers)
 
 
 def test_requests_are_kept(server: GlmServer, api: httpx.Client) -> None:

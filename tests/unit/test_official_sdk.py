@@ -1,15 +1,26 @@
 """The platform's own client, zai-sdk, understands the test server: its shapes are not ours."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pytest
-from glm_server import SOURCES, GlmServer, Script, failure
+from glm_server import SOURCES, GlmServer, Script, call, failure
 from zai import ZhipuAiClient
 from zai.core import APIAuthenticationError, APIReachLimitError, APIRequestFailedError
 from zai.core._errors import APIResponseError
 
 MODEL = "glm-4.7"
 ASK = [{"role": "user", "content": "你好"}]
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The weather of a city today.",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+    },
+}
+BOTH = (call("get_weather", city="北京"), call("get_weather", city="上海"))
 
 
 @pytest.fixture
@@ -65,6 +76,104 @@ def test_tool_call(server: GlmServer, client: ZhipuAiClient) -> None:
     (delta_call,) = chunk.choices[0].delta.tool_calls
     assert (delta_call.index, delta_call.type) == (0, "function")
     assert delta_call.function.arguments == '{"city":"北京"}'
+
+
+def answer_with_results(body: dict[str, Any]) -> Script:
+    """Call for two cities; then answer with what the tool said, in the order it came."""
+    results = [m["content"] for m in body["messages"] if m["role"] == "tool"]
+    return Script(text=tuple(results)) if results else Script(text=(), tool_calls=BOTH)
+
+
+def build_round(calls: list[dict[str, Any]], *results: str) -> list[dict[str, Any]]:
+    """Return the messages that a client sends back: the question, the calls, their results."""
+    told = [
+        {"role": "tool", "tool_call_id": asked["id"], "content": result}
+        for asked, result in zip(calls, results, strict=True)
+    ]
+    return [*ASK, {"role": "assistant", "content": "", "tool_calls": calls}, *told]
+
+
+def join_calls(chunks: Iterable[Any]) -> list[dict[str, Any]]:
+    """Return the calls of a stream, joined by their index."""
+    calls: defaultdict[int, dict[str, Any]] = defaultdict(dict)
+    for piece in (p for chunk in chunks for p in chunk.choices[0].delta.tool_calls or ()):
+        joined = calls[piece.index]
+        if piece.id:
+            function = {"name": piece.function.name, "arguments": ""}
+            joined |= {"id": piece.id, "type": piece.type, "function": function}
+        joined["function"]["arguments"] += piece.function.arguments
+    return [calls[index] for index in sorted(calls)]
+
+
+def test_a_whole_round_with_two_calls(server: GlmServer, client: ZhipuAiClient) -> None:
+    server.script = answer_with_results
+    asked = client.chat.completions.create(model=MODEL, messages=ASK, tools=[WEATHER])
+    (choice,) = asked.choices
+    assert (choice.finish_reason, choice.message.content) == ("tool_calls", None)
+    calls = [made.model_dump() for made in choice.message.tool_calls]
+    assert [c["function"]["arguments"] for c in calls] == ['{"city": "北京"}', '{"city": "上海"}']
+    reply = client.chat.completions.create(
+        model=MODEL, messages=build_round(calls, "晴", "雨"), tools=[WEATHER]
+    )
+    assert (reply.choices[0].message.content, reply.choices[0].finish_reason) == ("晴雨", "stop")
+
+
+@pytest.mark.parametrize(("tool_stream", "count"), [(False, 1), (True, 11)])
+def test_a_whole_round_with_two_calls_streamed(
+    server: GlmServer, client: ZhipuAiClient, tool_stream: bool, count: int
+) -> None:
+    server.script = answer_with_results
+    options = {"tools": [WEATHER], "stream": True, "tool_stream": tool_stream, "model": MODEL}
+    chunks = list(client.chat.completions.create(messages=ASK, **options))
+    assert len(chunks) == count
+    assert chunks[-1].choices[0].finish_reason == "tool_calls"
+    calls = join_calls(chunks)
+    assert [c["function"]["name"] for c in calls] == ["get_weather", "get_weather"]
+    assert [c["function"]["arguments"] for c in calls] == ['{"city": "北京"}', '{"city": "上海"}']
+    reply = client.chat.completions.create(messages=build_round(calls, "晴", "雨"), **options)
+    assert [chunk.choices[0].delta.content for chunk in reply] == ["晴", "雨", ""]
+
+
+def test_a_call_without_its_result(server: GlmServer, client: ZhipuAiClient) -> None:
+    server.script = answer_with_results
+    asked = client.chat.completions.create(model=MODEL, messages=ASK, tools=[WEATHER])
+    calls = [made.model_dump() for made in asked.choices[0].message.tool_calls]
+    with pytest.raises(APIRequestFailedError, match='"code":"1214","message":"messages'):
+        client.chat.completions.create(model=MODEL, messages=build_round(calls, "晴", "雨")[:-1])
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {
+            "type": "retrieval",
+            "retrieval": {
+                "knowledge_id": "1790000000000000001",
+                "prompt_template": "{{ knowledge }}\n{{ question }}",
+            },
+        },
+        {
+            "type": "mcp",
+            "mcp": {
+                "server_label": "weather",
+                "server_url": "https://example.org/mcp",
+                "transport_type": "streamable-http",
+                "allowed_tools": ["get_weather"],
+            },
+        },
+    ],
+)
+def test_tools_of_the_platform_itself(client: ZhipuAiClient, tool: dict[str, Any]) -> None:
+    reply = client.chat.completions.create(model=MODEL, messages=ASK, tools=[tool])
+    assert reply.choices[0].finish_reason == "stop"
+
+
+def test_answer_as_json(server: GlmServer, client: ZhipuAiClient) -> None:
+    server.script = Script(text=('{"city":', '"北京"}'))
+    reply = client.chat.completions.create(
+        model=MODEL, messages=ASK, response_format={"type": "json_object"}
+    )
+    assert reply.choices[0].message.content == '{"city":"北京"}'
 
 
 def test_unknown_model(client: ZhipuAiClient) -> None:
