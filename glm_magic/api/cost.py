@@ -11,7 +11,7 @@ from glm_magic.api.endpoints import Endpoint
 from glm_magic.api.events import Usage
 from glm_magic.api.requests import ChatRequest, EmbeddingRequest
 from glm_magic.api.tables import Currency, Price
-from glm_magic.api.tokens import estimate_messages, estimate_tokens
+from glm_magic.api.tokens import estimate_prompt, estimate_tokens
 
 __all__ = [
     "TYPICAL_ANSWER_TOKENS",
@@ -123,7 +123,7 @@ def estimate_cost_of(request: ChatRequest | EmbeddingRequest, endpoint: Endpoint
         return estimate_request_cost(request.model, tokens, 0, currency)
     answer = request.max_tokens or TYPICAL_ANSWER_TOKENS
     engine = request.web_search.engine if request.web_search else None
-    prompt = estimate_messages(request.messages)
+    prompt = estimate_prompt(request)
     return estimate_request_cost(request.model, prompt, answer, currency, engine)
 
 

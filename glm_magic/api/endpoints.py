@@ -64,6 +64,22 @@ class Endpoint:
         return self.speaks_glm and not self.is_local
 
     @property
+    def has_mcp(self) -> bool:
+        """Whether MCP servers are called: on bigmodel alone, by the documents of May 2026.
+
+        Another URL that speaks GLM gets the doubt.
+        """
+        return self.speaks_glm and self.name in ("bigmodel", "url")
+
+    @property
+    def holds_to_schema(self) -> bool:
+        """Whether a JSON Schema is worth sending: llama.cpp, vLLM and OpenAI keep to it.
+
+        The platform ignores it without a word (seen in September 2026).
+        """
+        return self.is_local or not self.speaks_glm
+
+    @property
     def has_tasks(self) -> bool:
         """Whether there are asynchronous tasks of chat: on bigmodel's pay-as-you-go API alone.
 

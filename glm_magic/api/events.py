@@ -31,6 +31,11 @@ def sum_usage(a: Usage, b: Usage) -> Usage:
     return Usage(*(getattr(a, name) + getattr(b, name) for name in Usage.__slots__))
 
 
+def subtract_usage(a: Usage, b: Usage) -> Usage:
+    """Return the counts of two requests together without those of one of them."""
+    return Usage(*(getattr(a, name) - getattr(b, name) for name in Usage.__slots__))
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """One page that a web search found; `number` is the n of `[ref_n]` in the answer."""
@@ -94,6 +99,20 @@ class ToolCallDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerCalled:
+    """A call that the platform made itself, of a server of the Model Context Protocol.
+
+    `result` is what came of it, or the error; a listing of the server's tools has no arguments.
+    """
+
+    id: str
+    name: str
+    arguments: str
+    result: str
+    is_error: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Filtered:
     """What the safety review found: in which role's text, and how bad: 0 (worst) to 3."""
 
@@ -130,6 +149,7 @@ Event = (
     TextDelta
     | ReasoningDelta
     | ToolCallDelta
+    | ServerCalled
     | Identified
     | SourcesFound
     | UsageReported
@@ -179,6 +199,7 @@ class ChunkParser:
             events.append(TextDelta(text))
         if calls := delta.get("tool_calls"):
             events.extend(parse_tool_calls(calls))
+            events.extend(parse_server_calls(calls))
         if reason := choice.get("finish_reason"):
             self.is_finished = True
             events.append(Finished(_text(reason)))
@@ -256,11 +277,37 @@ def parse_tool_calls(entries: object) -> list[ToolCallDelta]:
             arguments=_arguments(_object(entry.get("function")).get("arguments")),
         )
         for place, entry in enumerate(_objects(entries))
+        if entry.get("type") != "mcp"
     ]
 
 
+def parse_server_calls(entries: object) -> list[ServerCalled]:
+    """Return the calls of MCP servers in a `tool_calls` array.
+
+    Documented are `id`, `type`, `server_label` and `error`; the other names are those of OpenAI's
+    items of the same types.
+    """
+    found = [entry for entry in _objects(entries) if entry.get("type") == "mcp"]
+    return [_server_call(entry, _object(entry.get("mcp"))) for entry in found]
+
+
+def _server_call(entry: Mapping[str, Any], call: Mapping[str, Any]) -> ServerCalled:
+    what = call.get("name") or call.get("type")
+    error = call.get("error")
+    result = error or call.get("output") or call.get("result") or call.get("tools")
+    return ServerCalled(
+        id=_text(call.get("id") or entry.get("id")),
+        name=".".join(filter(None, (_text(call.get("server_label")), _text(what)))),
+        arguments=_arguments(call.get("arguments")),
+        result=_arguments(result),
+        is_error=bool(error),
+    )
+
+
 def _arguments(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value) if value is not None else ""
+    if isinstance(value, str):
+        return valid_unicode(value)
+    return json.dumps(value, ensure_ascii=False) if value is not None else ""
 
 
 def parse_findings(entries: object) -> tuple[Filtered, ...]:

@@ -10,13 +10,16 @@ from glm_magic.api.events import (
     Finished,
     Identified,
     ReasoningDelta,
+    ServerCalled,
     Source,
     SourcesFound,
     TextDelta,
     ToolCallDelta,
     UsageReported,
 )
-from glm_magic.api.reply import Reply, State, ToolCall, merge_sources
+from glm_magic.api.reply import Reply, State, merge_sources
+from glm_magic.api.rounds import Call, CallState
+from glm_magic.api.tool import ToolCall
 
 __all__ = ["ReplyFold"]
 
@@ -33,6 +36,7 @@ class ReplyFold:
     _text: list[str] = field(default_factory=list)
     _reasoning: list[str] = field(default_factory=list)
     _calls: dict[int, list[ToolCallDelta]] = field(default_factory=dict)
+    _served: dict[str, Call] = field(default_factory=dict)
     _sources: dict[int, Source] = field(default_factory=dict)
 
     def add(self, event: Event, at_s: float) -> None:
@@ -57,6 +61,9 @@ class ReplyFold:
             case ToolCallDelta(index):
                 self._calls.setdefault(index, []).append(event)
                 self._saw_token(at_s)
+            case ServerCalled(id, name, arguments, result, is_error):
+                state: CallState = "failed" if is_error else "done"
+                self._served[id] = Call(id, name, arguments, state, result)
             case ContentFiltered(findings):
                 self.start = replace(self.start, filtered=findings)
             case Finished(reason):
@@ -74,6 +81,7 @@ class ReplyFold:
             reasoning="".join(self._reasoning),
             found=merge_sources(self.start.found, tuple(self._sources.values())),
             tool_calls=tuple(_join_call(self._calls[index]) for index in sorted(self._calls)),
+            served=tuple(self._served.values()),
             state=state,
             seconds=seconds,
         )
@@ -83,6 +91,7 @@ class ReplyFold:
         self._text.clear()
         self._reasoning.clear()
         self._calls.clear()
+        self._served.clear()
 
 
 def _join_call(pieces: list[ToolCallDelta]) -> ToolCall:

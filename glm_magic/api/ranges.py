@@ -11,8 +11,9 @@ import re
 
 from glm_magic.api.catalog import find_model
 from glm_magic.api.endpoints import Endpoint
-from glm_magic.api.requests import EFFORTS, ChatRequest, WebSearch
+from glm_magic.api.requests import EFFORTS, ChatRequest
 from glm_magic.api.tables import Model
+from glm_magic.api.tool import WebSearch
 from glm_magic.errors import SettingsError
 
 __all__ = ["check_ranges", "efforts_of"]

@@ -5,34 +5,30 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
+from functools import reduce
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, SupportsIndex
 
 from glm_magic.api.code import parse_code_blocks, parse_json
 from glm_magic.api.cost import Cost, estimate_cost, estimate_search_cost
-from glm_magic.api.events import Filtered, Source, Usage
-from glm_magic.api.requests import ChatRequest, build_chat
+from glm_magic.api.events import Filtered, Source, Usage, subtract_usage
+from glm_magic.api.requests import ChatRequest, build_chat, build_message
+from glm_magic.api.rounds import Call, Round, messages_of_rounds
 from glm_magic.api.table import parse_frame
 from glm_magic.api.tables import Currency
+from glm_magic.api.tool import ToolCall
 from glm_magic.errors import ReplyError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Format = Literal["md", "text", "code", "json"]
+    from glm_magic.api.schema import AnswerSchema
+
+Format = Literal["md", "text", "code", "json", "table"]
 ReasoningView = Literal["fold", "show", "hide"]
 State = Literal["streaming", "complete", "stopped", "cut off", "withdrawn", "failed"]
 
 # A mark of a source as GLM writes it: [ref_1], 【ref_1】 or bare, its dash escaped or not.
 _SOURCE_MARK = re.compile(r"(?<![\w/.-])ref\\?_([0-9]{1,4})(?!\w)")
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCall:
-    """A call that the model asks for; `arguments` is JSON, as the model wrote it."""
-
-    id: str
-    name: str
-    arguments: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +65,26 @@ class Reply:
     Attributes:
         text: the answer, as Markdown.
         reasoning: what the model thought before it answered; "" if it told nothing.
-        tool_calls: the calls of tools that it asks for.
+        tool_calls: the calls of functions that it asks for and that nobody made.
+        rounds: the requests before the last one, with the calls of functions that were made.
+        served: the calls that the platform made itself, of MCP servers.
         filtered: what the safety review found, if it said so.
         found: the sources of a web search as values, in the order of their numbers.
-        usage: token counts; None when the server sent none (a stopped reply has none).
+        usage: token counts of all requests together; None when the server sent none for one of
+            them (a stopped reply has none).
         model: the id that the server says answered, or was asked for if it says none.
         endpoint: the host it came from, or "local".
         finish_reason: why the model stopped: "stop", "length", "sensitive", ...; None when
             the reply ended in another way.
         request_id: the platform's id of this request, for its support.
-        seconds: from sending the request to the last event.
+        seconds: from sending the request to the last event, of all requests and calls together.
         first_token_s: seconds to the first text or reasoning; None when none came.
         state: "complete", or how else it ended: "stopped" by the user, "cut off" by the
             server or the network, "withdrawn" by the safety review (its text is gone),
             "failed" before anything came.
         billed_in: the currency of a pay-as-you-go endpoint; None where nobody is billed by token.
-        format: how it is shown: as Markdown, plain text, its code, or JSON.
+        format: how it is shown: as Markdown, plain text, its code, JSON, or a table of its fields.
+        schema: what the answer was to fit; None if it was free.
         asked_model: the model asked for, where an asynchronous task was silently answered by
             another; "" otherwise.
         asked: the request that it answers; None where that is not known.
@@ -99,6 +99,8 @@ class Reply:
     text: str = ""
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
+    rounds: tuple[Round, ...] = ()
+    served: tuple[Call, ...] = ()
     filtered: tuple[Filtered, ...] = ()
     found: tuple[Source, ...] = ()
     usage: Usage | None = None
@@ -112,6 +114,7 @@ class Reply:
     asked_model: str = ""
     billed_in: Currency | None = None
     format: Format = "md"
+    schema: AnswerSchema | None = field(default=None, repr=False)
     asked: ChatRequest | None = field(default=None, repr=False)
     speaks_glm: bool = False
     context: Context | None = None
@@ -203,7 +206,27 @@ class Reply:
     def messages(self) -> list[dict[str, Any]]:
         """The messages that were sent and the answer: what a next request would begin with."""
         answer = [{"role": "assistant", "content": self.text}] if self.text else []
-        return [*self.request.get("messages", []), *answer]
+        between = map(build_message, messages_of_rounds(self.rounds))
+        return [*self.request.get("messages", []), *between, *answer]
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The calls of functions that were made for it, in their order, with their results."""
+        return (*(call for each in self.rounds for call in each.calls), *self.served)
+
+    @property
+    def requests(self) -> int:
+        """How many requests it took."""
+        return len(self.rounds) + 1
+
+    @property
+    def value(self) -> Any:
+        """The answer as a value that fits the schema it was asked for; JSON without a schema.
+
+        Raises:
+            ReplyError: it does not fit, or is no JSON.
+        """
+        return self.schema.read(self.text) if self.schema else self.json()
 
     def json(self) -> Any:
         """Return the answer read as JSON: all of it, or else its first fenced block.
@@ -223,11 +246,14 @@ class Reply:
     def df(self) -> pd.DataFrame:
         """The answer as a table: rows of JSON, or else its first table in Markdown.
 
+        With a schema the columns are its fields, with values of their types. Without one
         `glm_magic.api.table` says what counts as rows, and which columns become numbers.
 
         Raises:
-            ReplyError: it has neither.
+            ReplyError: it has neither, or does not fit the schema.
         """
+        if self.schema:
+            return self.schema.frame(self.text)
         if (frame := parse_frame(self.text)) is None:
             raise ReplyError("the answer has no table: neither JSON rows nor a Markdown table")
         return frame
@@ -267,8 +293,20 @@ class Reply:
         """
         if self.usage is None or self.billed_in is None or self.is_cached:
             return None
-        tokens = estimate_cost(self.asked_model or self.model, self.usage, self.billed_in)
-        return tokens.plus(self.search_cost) if tokens else None
+        costs = [self._cost_of(usage) for usage in self._usages(self.usage)]
+        if None in costs:
+            return None
+        total, *more = filter(None, costs)
+        return reduce(Cost.plus, more, total).plus(self.search_cost)
+
+    def _usages(self, total: Usage) -> list[Usage]:
+        """The counts of each request: prices depend on how long a single one is."""
+        before = [each.usage for each in self.rounds if each.usage]
+        return [*before, reduce(subtract_usage, before, total)]
+
+    def _cost_of(self, usage: Usage) -> Cost | None:
+        model = self.asked_model or self.model
+        return estimate_cost(model, usage, self.billed_in) if self.billed_in else None
 
     @property
     def search_cost(self) -> Cost | None:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from glm_magic.api.tool import (
+    FunctionTool,
+    KnowledgeBase,
+    McpServer,
+    ToolCall,
+    WebSearch,
+    build_call,
+    build_function,
+    build_knowledge,
+    build_mcp,
+    build_web_search,
+    streams_calls,
+)
+
 Role = Literal["system", "user", "assistant", "tool"]
 
-# Of the documented engines the ones that return links: search_std and search_pro leave every
-# link empty (observed September 2026). Z.ai documents search_pro_jina only.
-SEARCH_ENGINE = "search_pro_sogou"
-SEARCH_ENGINE_ZAI = "search_pro_jina"
 # Documented values, least reasoning last, and ages of pages; docs.z.ai, September 2026.
 EFFORTS = ("max", "xhigh", "high", "medium", "low", "minimal", "none")
 RECENCIES = ("oneDay", "oneWeek", "oneMonth", "oneYear", "noLimit")
@@ -23,30 +34,15 @@ class Message:
 
     Attributes:
         reasoning: what the model thought before it wrote this, to be sent along; mostly "".
+        calls: the functions that it asked for; the assistant's alone.
+        call_id: of the call that a message of role "tool" is the result of.
     """
 
     role: Role
     content: str
     reasoning: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class WebSearch:
-    """Search the web before answering.
-
-    Attributes:
-        engine: which search engine of the platform; see `SEARCH_ENGINE`.
-        query: search for this instead of the prompt; "" lets the platform choose.
-        count: at most so many pages, 1 to 50; search_pro_sogou takes whole tens only.
-        recency: one of `RECENCIES`.
-        domain: the one site to search, such as "www.example.com"; "" is all.
-    """
-
-    engine: str = SEARCH_ENGINE
-    query: str = ""
-    count: int | None = None
-    recency: str | None = None
-    domain: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    call_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +56,12 @@ class ChatRequest:
         thinking: whether the model may reason first; for GLM-4.5 and later.
         stop: texts that end the answer where they come; the answer has none of them.
         effort: how much it reasons, one of `EFFORTS`; for GLM-5.2 and later.
+        functions, knowledge, mcp: what else it may use; the platform takes one kind of tools.
+        is_json: whether the answer is to be one JSON object; without a word of that in the
+            messages the model does not know.
+        schema: a JSON Schema of that object as JSON text, for servers that hold the model to
+            it; "" for none.
+        extra: any other fields of the body by name, each as JSON text; they come last.
     """
 
     model: str
@@ -72,18 +74,25 @@ class ChatRequest:
     stream: bool = True
     stop: tuple[str, ...] = ()
     effort: str | None = None
+    functions: tuple[FunctionTool, ...] = ()
+    knowledge: KnowledgeBase | None = None
+    mcp: tuple[McpServer, ...] = ()
+    is_json: bool = False
+    schema: str = ""
+    extra: tuple[tuple[str, str], ...] = ()
 
     @property
     def texts(self) -> tuple[str, ...]:
         """What the user wrote; no error may repeat it."""
         query = self.web_search.query if self.web_search else ""
         written = (text for m in self.messages for text in (m.content, m.reasoning))
-        return (*written, query, *self.stop)
+        asked = self.knowledge.prompt if self.knowledge else ""
+        return (*written, query, asked, *self.stop)
 
     @property
     def keeps_reasoning(self) -> bool:
-        """Whether reasoning of earlier turns is sent along."""
-        return any(message.reasoning for message in self.messages)
+        """Whether reasoning of earlier turns is sent along, not that between calls alone."""
+        return any(message.reasoning and not message.calls for message in self.messages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,26 +108,48 @@ def build_chat(request: ChatRequest, *, speaks_glm: bool) -> dict[str, Any]:
     """Return the JSON body; GLM's own fields only where they are understood."""
     body: dict[str, Any] = {
         "model": request.model,
-        "messages": [_build_message(message) for message in request.messages],
+        "messages": [build_message(message) for message in request.messages],
         "stream": request.stream,
         "temperature": request.temperature,
         "top_p": request.top_p,
         "max_tokens": request.max_tokens,
         "stop": list(request.stop) or None,
         "reasoning_effort": request.effort,
-        "tools": _build_tools(request),
+        "tools": _build_tools(request) or None,
+        "response_format": _build_format(request),
     }
     body |= _build_glm(request) if speaks_glm else _build_openai(request)
-    return {name: value for name, value in body.items() if value is not None}
+    body = {name: value for name, value in body.items() if value is not None}
+    return body | {name: json.loads(text) for name, text in request.extra}
 
 
-def _build_message(message: Message) -> dict[str, str]:
-    fields = {"role": message.role, "content": message.content}
-    return fields | {"reasoning_content": message.reasoning} if message.reasoning else fields
+def build_message(message: Message) -> dict[str, Any]:
+    """Return the JSON of one message."""
+    fields: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.reasoning:
+        fields["reasoning_content"] = message.reasoning
+    if message.calls:
+        fields["tool_calls"] = [build_call(call) for call in message.calls]
+    if message.call_id:
+        fields["tool_call_id"] = message.call_id
+    return fields
 
 
-def _build_tools(request: ChatRequest) -> list[dict[str, Any]] | None:
-    return [build_web_search(request.web_search)] if request.web_search else None
+def _build_tools(request: ChatRequest) -> list[dict[str, Any]]:
+    return [
+        *map(build_function, request.functions),
+        *([build_knowledge(request.knowledge)] if request.knowledge else ()),
+        *map(build_mcp, request.mcp),
+        *([build_web_search(request.web_search)] if request.web_search else ()),
+    ]
+
+
+def _build_format(request: ChatRequest) -> dict[str, Any] | None:
+    """OpenAI's structured outputs, which llama.cpp and vLLM take too, or the older JSON mode."""
+    if request.schema:
+        schema = {"name": "answer", "strict": True, "schema": json.loads(request.schema)}
+        return {"type": "json_schema", "json_schema": schema}
+    return {"type": "json_object"} if request.is_json else None
 
 
 def _build_glm(request: ChatRequest) -> dict[str, Any]:
@@ -128,6 +159,9 @@ def _build_glm(request: ChatRequest) -> dict[str, Any]:
     if request.keeps_reasoning:  # the platform drops it otherwise
         fields["thinking"] = {"type": "enabled", **fields.get("thinking", {})}
         fields["thinking"] |= {"clear_thinking": False}
+    if request.functions and request.stream and streams_calls(request.model):
+        # Otherwise the socket is silent while long arguments are written, and may be cut.
+        fields["tool_stream"] = True
     # Temperature 0 was refused by older models; greedy decoding has a field of its own.
     if request.temperature == 0:
         fields |= {"temperature": None, "do_sample": False}
@@ -145,23 +179,6 @@ def _build_openai(request: ChatRequest) -> dict[str, Any]:
     if request.keeps_reasoning:
         template["clear_thinking"] = False
     return fields | {"chat_template_kwargs": template} if template else fields
-
-
-def build_web_search(search: WebSearch) -> dict[str, Any]:
-    """Return the web_search tool; without `search_result` the sources would stay away."""
-    fields: dict[str, Any] = {
-        "enable": True,
-        "search_engine": search.engine,
-        "search_result": True,
-    }
-    named = {
-        "search_query": search.query,
-        "count": search.count,
-        "search_recency_filter": search.recency,
-        "search_domain_filter": search.domain,
-    }
-    fields |= {name: value for name, value in named.items() if value}
-    return {"type": "web_search", "web_search": fields}
 
 
 def build_embedding(request: EmbeddingRequest) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from glm_magic.api.requests import Message
+from glm_magic.api.requests import ChatRequest, Message
 
-__all__ = ["estimate_messages", "estimate_tokens"]
+__all__ = ["estimate_messages", "estimate_prompt", "estimate_tokens"]
 
 # The chat template of the open models: "[gMASK]<sop>" in front, "<|user|>" and a line feed before
 # each message, "<|assistant|>" and a line feed at the end.
@@ -28,9 +28,17 @@ def estimate_tokens(text: str) -> int:
 
 
 def estimate_messages(messages: Iterable[Message]) -> int:
-    """Return about how many prompt tokens messages have, reasoning that is sent along included."""
-    counts = [
-        estimate_tokens(message.content) + estimate_tokens(message.reasoning) + _TOKENS_OF_MESSAGE
-        for message in messages
-    ]
+    """Return about how many prompt tokens messages have: texts, reasoning, calls of functions."""
+    counts = [sum(map(estimate_tokens, _texts(m))) + _TOKENS_OF_MESSAGE for m in messages]
     return sum(counts) + _TOKENS_AROUND if counts else 0
+
+
+def _texts(message: Message) -> list[str]:
+    calls = (text for call in message.calls for text in (call.name, call.arguments))
+    return [message.content, message.reasoning, *calls]
+
+
+def estimate_prompt(request: ChatRequest) -> int:
+    """Return about how many prompt tokens a request has, the functions it offers included."""
+    offered = (text for f in request.functions for text in (f.name, f.description, f.parameters))
+    return estimate_messages(request.messages) + sum(map(estimate_tokens, offered))

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from glm_magic.api.loop import Job, pump
 from glm_magic.api.reply import Reply
 from glm_magic.errors import SettingsError, Stopped
 from glm_magic.jupyter.commands import general_help
 from glm_magic.jupyter.options import Fill, parse_chat_options
 from glm_magic.jupyter.parser import split_words
-from glm_magic.jupyter.runner import follow, uninterrupted
+from glm_magic.jupyter.rounds import Making, Stop
+from glm_magic.jupyter.runner import uninterrupted
 from glm_magic.jupyter.views.show import Look, ReplyView, new_view, show_value
 from glm_magic.render.clean import clean_text
 from glm_magic.render.footer import context_words, ending_line
 from glm_magic.session.asking import build_exchange, choose, place_for
-from glm_magic.session.exchange import Exchange, join_replies
+from glm_magic.session.exchange import Exchange
 from glm_magic.session.prompts import fill_prompt, protect
 from glm_magic.session.templates import PromptTemplate
 
 if TYPE_CHECKING:
     from glm_magic.api.requests import ChatRequest
-    from glm_magic.api.stream import ReplyStream
     from glm_magic.jupyter.magics import Glm
     from glm_magic.session.options import ChatOptions
 
@@ -100,7 +98,13 @@ def run_prompt(glm: Glm, prompt: str, options: ChatOptions) -> Reply | None:
     settings = choose(session, options, place)
     endpoint = glm.endpoint(settings, is_dry=options.dry_run)
     exchange = build_exchange(
-        session, prompt, options, settings=settings, endpoint=endpoint, place=place
+        session,
+        prompt,
+        options,
+        settings=settings,
+        endpoint=endpoint,
+        place=place,
+        namespace=glm.shell.user_ns,
     )
     if options.dry_run:
         from glm_magic.jupyter.dry_run import show_request
@@ -149,34 +153,41 @@ def ask(
 
     Raises:
         SettingsError: the budget would be passed; nothing was sent.
+        ReplyError: the answer is whole, and not what was asked for; it is kept all the same.
         Stopped: the kernel was interrupted; what came is kept all the same.
     """
-    session, thread = glm.open()
-    request, endpoint = goes_on or exchange.request, exchange.endpoint
-    view: ReplyView | None = None
-    with session.reserve(request, endpoint) as held:
-        stream = session.client(endpoint, exchange.settings).stream(request)
-        try:
-            with Job(thread, lambda put: pump(stream, put)) as job:
-                with uninterrupted():
-                    view = new_view(glm.shell, look_of(exchange), job.stop)
-                follow(job, view)
-        except KeyboardInterrupt:
-            raise Stopped(_parting(stream.reply)) from None
-        finally:
-            with uninterrupted():
-                own = _ended(stream)
-                session.note(own, request, held)
-                whole = join_replies(exchange.reply, own) if goes_on else own
-                ended = exchange.with_reply(whole)
-                glm.keep(ended)
-                view.finish(ended.reply) if view else show_value(ended.reply)
-    return glm.hand_over(ended.reply, out)
+    making = Making(glm, exchange, partial(_view_of, glm, exchange), goes_on=goes_on)
+    try:
+        making.run()
+    except KeyboardInterrupt:
+        raise Stopped(_parting(making.reply)) from None
+    finally:
+        with uninterrupted():
+            reply = _keep(glm, exchange, making)
+    making.check()
+    assert reply is not None
+    return glm.hand_over(reply, out)
 
 
-def _parting(reply: Reply) -> str:
-    if reply.text.strip():
+def _view_of(glm: Glm, exchange: Exchange, stop: Stop) -> ReplyView:
+    return new_view(glm.shell, look_of(exchange), stop)
+
+
+def _keep(glm: Glm, exchange: Exchange, making: Making[ReplyView]) -> Reply | None:
+    """Keep what came and show it as it stays; nothing where nothing was sent."""
+    if making.reply is None:
+        return None
+    ended = exchange.with_reply(making.reply)
+    glm.keep(ended)
+    making.view.finish(ended.reply) if making.view else show_value(ended.reply)
+    return ended.reply
+
+
+def _parting(reply: Reply | None) -> str:
+    if reply is not None and reply.text.strip():
         return "stopped; the partial answer is in _glm, `%glm continue` goes on"
+    if reply is not None and reply.rounds:
+        return "stopped; the calls so far are in _glm, `%glm again` sends it again"
     return "stopped before the answer began; `%glm again` sends it again"
 
 
@@ -191,14 +202,9 @@ def look_of(exchange: Exchange, **more: str) -> Look:
         start=reply.text,
         reasoning=reply.shows_reasoning,
         context=words,
+        schema=reply.schema,
         **more,
     )
-
-
-def _ended(stream: ReplyStream) -> Reply:
-    """The reply as it ended; one stopped before its first step never told so."""
-    reply = stream.reply
-    return replace(reply, state="stopped") if reply.state == "streaming" else reply
 
 
 def extract(glm: Glm, reply: Reply) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from glm_magic.api.catalog import billed_in
 from glm_magic.api.cost import TYPICAL_ANSWER_TOKENS, estimate_cost_of
 from glm_magic.api.requests import ChatRequest, build_chat
-from glm_magic.api.tokens import estimate_messages
+from glm_magic.api.tokens import estimate_prompt
 from glm_magic.errors import SettingsError
 from glm_magic.jupyter.views.show import show_table
 from glm_magic.render.footer import context_words
@@ -59,7 +59,7 @@ def _notes(session: Session, exchange: Exchange) -> Iterator[str]:
 def _tokens(request: ChatRequest) -> str:
     window = window_of(request.model)
     of_window = f" of the {window:,} that {request.model} reads" if window else ""
-    return f"about {estimate_messages(request.messages):,} tokens in{of_window}"
+    return f"about {estimate_prompt(request):,} tokens in{of_window}"
 
 
 def _cost(exchange: Exchange) -> Iterator[str]:

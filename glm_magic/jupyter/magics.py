@@ -246,6 +246,7 @@ def _read_settings(shell: InteractiveShell) -> GlmMagic:
 def _local_engine() -> LocalEngine:
     from glm_magic.local.transport import LocalTransport, is_installed
     from glm_magic.local.weights import DEFAULT_MODEL, EMBEDDING_MODEL
+    from glm_magic.local.wire import SHARED_FIELDS
     from glm_magic.session.session import LocalEngine
 
-    return LocalEngine(is_installed, LocalTransport, DEFAULT_MODEL, EMBEDDING_MODEL)
+    return LocalEngine(is_installed, LocalTransport, DEFAULT_MODEL, EMBEDDING_MODEL, SHARED_FIELDS)

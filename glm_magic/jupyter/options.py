@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from traitlets import Bool, Enum, List, TraitType
 
 from glm_magic.jupyter.parser import Parser, add_help, count, parse_words, variable
 from glm_magic.session.names import NAME_RULE, is_name
 from glm_magic.session.options import ChatOptions, EmbedOptions
+from glm_magic.session.params import parse_param
 from glm_magic.session.settings import GlmMagic
 
 # How an answer may be shown; `Reply.format`.
@@ -24,6 +26,8 @@ _EXAMPLES = (
     '%%glm --web-search --search-query "GDP China 2024 Q1"',
     "%%glm --dry-run               show the request and what it may cost",
     "%%glm --format code -x",
+    "%%glm --tool weather          let the model call weather() of the notebook",
+    '%%glm --schema "[name, year int]"',
 )
 _EMBED_EXAMPLES = (
     "%%glm embed -o e",
@@ -62,7 +66,8 @@ def chat_parser(settings: GlmMagic | None = None, fill: Fill | None = str) -> Pa
     parser.usage = "%(prog)s [options]"
     _add_settings(parser, settings or GlmMagic(), fill)
     _add_asking(parser.add_argument_group("how it is asked"), fill)
-    _add_answer(parser.add_argument_group("the answer"))
+    _add_tools(parser.add_argument_group("what the model may use"), fill)
+    _add_answer(parser.add_argument_group("the answer"), fill)
     _add_templates(parser.add_argument_group("templates"))
     return add_help(parser)
 
@@ -143,8 +148,72 @@ def _add_asking(group: Group, fill: Fill | None) -> None:
     )
 
 
-def _add_answer(group: Group) -> None:
+def _add_tools(group: Group, fill: Fill | None) -> None:
     add = group.add_argument
+    add(
+        "--tool",
+        action="append",
+        dest="tools",
+        metavar="NAME",
+        help="offer a function of the notebook; again for another",
+    )
+    add("--confirm", action="store_true", help="ask before each call of a function")
+    add("--knowledge", type=fill or str, metavar="ID", help="look into this knowledge base first")
+    # Its {{ knowledge }} and {{ question }} are the platform's to fill in.
+    add("--knowledge-prompt", metavar="TEXT", help="how its finds and the question are put")
+    add(
+        "--mcp",
+        action="append",
+        type=_mcp_server,
+        metavar="LABEL[=URL]",
+        help="let the platform call a server; without a URL one of its own",
+    )
+
+
+def _mcp_server(text: str) -> tuple[str, str]:
+    label, equals, url = text.partition("=")
+    if not label.strip() or (equals and not _is_web_address(url)):
+        raise argparse.ArgumentTypeError(f"'{text}' is not LABEL or LABEL=https://host/path")
+    return label.strip(), url
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and url.isprintable()
+
+
+def _param(fill: Fill | None) -> Callable[[str], tuple[str, str]]:
+    def read(text: str) -> tuple[str, str]:
+        if fill is None and "{{" in text:
+            return text.partition("=")[0], "null"
+        try:
+            return parse_param(fill(text) if fill else text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return read
+
+
+def _add_answer(group: Group, fill: Fill | None) -> None:
+    add = group.add_argument
+    add("--json", action="store_true", help="ask for JSON and show it so")
+    add(
+        "--schema",
+        type=fill or str,
+        metavar="FORM",
+        help="a model, dataclass or dict of the notebook, or fields: 'name, year int'",
+    )
+    add(
+        "--param",
+        action="append",
+        type=_param(fill),
+        dest="params",
+        metavar="NAME=JSON",
+        help="send another field too, as it is; again for another",
+    )
     add("-o", "--out", type=variable, metavar="NAME", help="assign the reply to a variable too")
     add("--format", choices=FORMATS, help="show it as Markdown, text, its code, or JSON")
     add(
@@ -238,6 +307,8 @@ def parse_chat_options(
         return None
     names = GlmMagic.setting_names()
     chosen = {name: values.pop(name) for name in names if name in values}
+    for name in ("tools", "mcp", "params"):
+        values[name] = tuple(values[name] or ())
     return ChatOptions(settings=chosen, **values)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar, cast
 
@@ -68,16 +68,19 @@ def _after(job: Job[Any], wait_s: float) -> list[Any]:
     return job.take(0)
 
 
-class _Nothing:
+class Unseen:
     """A view that shows nothing."""
 
     dirty = False
 
     def feed(self, values: list[Any]) -> None:
-        pass
+        """Take values; show none."""
 
     def paint(self) -> None:
-        pass
+        """Draw nothing."""
+
+    def show_rounds(self, rounds: Sequence[Any]) -> None:
+        """Show none."""
 
 
 @contextmanager
@@ -113,6 +116,6 @@ def wait_for(job: Job[T], what: str) -> T:
     """
     try:
         with job:
-            return cast(T, follow(job, _Nothing()))
+            return cast(T, follow(job, Unseen()))
     except KeyboardInterrupt:
         raise Stopped(f"stopped; {what}") from None

@@ -12,6 +12,7 @@ from typing import Any
 
 __all__ = [
     "DONE",
+    "SHARED_FIELDS",
     "Refusal",
     "build_embeddings",
     "build_engine_request",
@@ -30,9 +31,9 @@ DONE = b"data: [DONE]\n\n"
 
 # Small models often do not come to an end by themselves.
 _MAX_TOKENS = 512
-# What GLM and llama.cpp both know and mean alike. All else stays outside: fields of the
+# What is handed on: it says how to answer. All else stays outside: fields of the
 # platform (request_id, user_id, ...) and those that steer llama.cpp's server (id_slot, ...).
-_SHARED_FIELDS = frozenset(
+SHARED_FIELDS = frozenset(
     (
         "messages",
         "temperature",
@@ -44,6 +45,16 @@ _SHARED_FIELDS = frozenset(
         "chat_template_kwargs",
         "frequency_penalty",
         "presence_penalty",
+        "logit_bias",
+        "logprobs",
+        "top_logprobs",
+        # Of llama.cpp alone: how it samples, and what it is held to.
+        "top_k",
+        "min_p",
+        "typical_p",
+        "repeat_penalty",
+        "repeat_last_n",
+        "grammar",
     )
 )
 _ROLES = frozenset(("system", "user", "assistant", "tool"))
@@ -99,7 +110,7 @@ def build_engine_request(body: Json, *, empty_system: bool) -> Json:
     messages = _check_messages(body.get("messages"))
     if empty_system and messages[0]["role"] != "system":
         messages = [{"role": "system", "content": ""}, *messages]
-    request = {name: value for name, value in body.items() if name in _SHARED_FIELDS}
+    request = {name: value for name, value in body.items() if name in SHARED_FIELDS}
     request |= {"max_tokens": body.get("max_tokens") or _MAX_TOKENS, "messages": messages}
     if body.get("do_sample") is False:
         request["temperature"] = 0

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from glm_magic.api.events import Usage, in_words
 from glm_magic.api.reply import Context, Reply
 from glm_magic.render.clean import clean_line
-from glm_magic.render.words import timed
+from glm_magic.render.words import counted, timed
 
 __all__ = ["context_notes", "context_words", "ending_line", "footer_line", "header_line"]
 
@@ -64,11 +64,13 @@ def _substitution(reply: Reply) -> str:
 
 
 def footer_line(reply: Reply) -> str:
-    """Return tokens, times, speed, cost and how it ended; what is not known is left out."""
+    """Return counts, times, speed, cost and how it ended; what is not known is left out."""
     return " · ".join(_facts(reply))
 
 
 def _facts(reply: Reply) -> Iterator[str]:
+    if reply.requests > 1:
+        yield counted(reply.requests, "request")
     if reply.usage is not None:
         yield from _counts(reply.usage)
     if reply.first_token_s is not None:
@@ -89,6 +91,8 @@ def _counts(usage: Usage) -> Iterator[str]:
 def _speed(reply: Reply) -> Iterator[str]:
     """Tokens a second; nothing for a reply too short to tell."""
     lasted = reply.seconds - (reply.first_token_s or 0.0)
+    if reply.requests > 1:  # the time of calls is in it
+        return
     if reply.tokens_per_s and lasted > _LEAST_S:
         yield f"{reply.tokens_per_s:.0f} tokens/s"
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from glm_magic.api.code import json_text, parse_code_blocks
 from glm_magic.api.reply import ReasoningView, Reply
+from glm_magic.errors import ReplyError
+from glm_magic.render.calls import render_calls, render_calls_plain, render_rounds
 from glm_magic.render.clean import clean_line, clean_text
 from glm_magic.render.code import draw_code_block
+from glm_magic.render.fields import render_fields
 from glm_magic.render.footer import context_notes, ending_line, footer_line, header_line
 from glm_magic.render.frame import frame, muted
 from glm_magic.render.growth import MarkdownGrowth
@@ -22,6 +26,9 @@ from glm_magic.render.markdown import (
 )
 from glm_magic.render.sources import render_sources, render_sources_plain
 
+if TYPE_CHECKING:
+    from glm_magic.api.schema import AnswerSchema
+
 __all__ = ["render_answer", "render_reasoning", "render_reply", "render_reply_plain"]
 
 
@@ -34,12 +41,20 @@ def render_reply(reply: Reply, *, note: str = "", answer: str | None = None) -> 
     """
     return frame(
         muted(render_line(header_line(reply, note=note))),
-        render_reasoning(reply.reasoning, reply.shows_reasoning),
+        render_reasoning(_all_reasoning(reply), reply.shows_reasoning),
+        render_rounds(reply.rounds),
+        render_calls(reply.served),
         render_answer(reply) if answer is None else answer,
         _ending(reply),
         render_sources(reply.found, reply.cited_numbers),
         muted(_footer(reply)),
     )
+
+
+def _all_reasoning(reply: Reply) -> str:
+    """What the model thought before its calls and before its answer."""
+    thoughts = (*(each.reasoning for each in reply.rounds), reply.reasoning)
+    return "\n\n".join(filter(str.strip, thoughts))
 
 
 def _footer(reply: Reply) -> str:
@@ -58,6 +73,8 @@ def render_answer(reply: Reply, growth: MarkdownGrowth | None = None) -> str:
         return _code(reply, links)
     if reply.format == "json":
         return _json(reply)
+    if reply.format == "table" and reply.schema:
+        return _table(reply, reply.schema)
     if reply.format == "text":
         return render_plain(reply.text)
     whole = growth.whole(reply.text, links) if growth else render_markdown(reply.text, links)
@@ -90,6 +107,17 @@ def _json(reply: Reply) -> str:
     return draw_code_block(clean_text(shown), "json")
 
 
+def _table(reply: Reply, schema: AnswerSchema) -> str:
+    """The fields of the answer, its JSON folded; as JSON with the reason where it does not fit."""
+    try:
+        value = schema.plain(reply.text)
+    except ReplyError as error:
+        why = muted(render_line(str(error))) if reply.state == "complete" else ""
+        return why + _json(reply) if reply.text.strip() else ""
+    table = render_fields(value, schema.columns, is_rows=schema.is_rows)
+    return table + _folded("The answer as JSON", _json(reply))
+
+
 def render_reasoning(reasoning: str, view: ReasoningView = "fold") -> str:
     """Return the reasoning as a section that folds; "" without any, or where it is hidden."""
     if view == "hide" or not reasoning.strip():
@@ -113,6 +141,7 @@ def render_reply_plain(reply: Reply) -> str:
     substitution = clean_line(header_line(alone)) if reply.asked_model else ""
     notes = context_notes(reply.context) if reply.context else ""
     parts = (
+        render_calls_plain(reply.calls),
         clean_text(reply.text).strip(),
         f"[{ending}]" if ending else "",
         f"[{substitution}]" if substitution else "",

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
 from glm_magic.api.catalog import find_model
 from glm_magic.api.endpoints import Endpoint
 from glm_magic.api.ranges import check_ranges
-from glm_magic.api.reply import Context, ReasoningView, Reply
-from glm_magic.api.requests import (
-    SEARCH_ENGINE,
-    SEARCH_ENGINE_ZAI,
-    ChatRequest,
-    Message,
-    WebSearch,
-)
+from glm_magic.api.reply import Context, Format, ReasoningView, Reply
+from glm_magic.api.requests import ChatRequest, Message, build_chat
 from glm_magic.api.tokens import estimate_tokens
 from glm_magic.errors import SettingsError
 from glm_magic.session.chats import Place, TurnKey, messages_of
 from glm_magic.session.exchange import Exchange
 from glm_magic.session.leaks import holds_own_key
+from glm_magic.session.offers import build_offer
 from glm_magic.session.options import ChatOptions
+from glm_magic.session.params import check_params
+from glm_magic.session.schemas import find_schema
 from glm_magic.session.settings import GlmMagic
 from glm_magic.session.window import fit_turns, window_of
 
 if TYPE_CHECKING:
+    from glm_magic.api.schema import AnswerSchema
     from glm_magic.session.session import Session
 
 __all__ = ["build_exchange", "choose", "place_for"]
+
+# JSON mode alone is no word to the model.
+_ANSWER_JSON = "Answer with one JSON object and nothing else: no words around it, no fence."
 
 
 def place_for(session: Session, options: ChatOptions, key: TurnKey | None) -> Place:
@@ -57,21 +61,26 @@ def build_exchange(
     settings: GlmMagic,
     endpoint: Endpoint,
     place: Place | None = None,
+    namespace: Mapping[str, Any] = {},
 ) -> Exchange:
     """Return what a line and its prompt ask for.
 
     Args:
         settings: as `choose` gave them.
         place: None for a question that belongs to no chat.
+        namespace: the variables of the notebook, where functions and schemas are found.
 
     Raises:
-        SettingsError: the prompt is empty, the endpoint cannot do what is asked, or a value is
-            out of the model's range.
+        SettingsError: the prompt is empty, the endpoint cannot do what is asked, a function or a
+            schema cannot be used, or a value is out of the model's range.
     """
     if not prompt.strip():
         raise SettingsError("the cell is empty; write the prompt below the %%glm line")
     model = session.model(endpoint, settings)
-    messages, context = _build_messages(prompt, model, settings, place)
+    offer = build_offer(options, settings, endpoint, namespace)
+    schema = find_schema(options.schema, namespace) if options.schema is not None else None
+    system = "\n\n".join(filter(None, (settings.system, _form(options, schema))))
+    messages, context = _build_messages(prompt, system, model, settings, place)
     request = ChatRequest(
         model=model,
         messages=messages,
@@ -79,15 +88,22 @@ def build_exchange(
         top_p=settings.top_p,
         max_tokens=settings.max_tokens,
         thinking=_thinking(model, settings),
-        web_search=_web_search(options, settings, endpoint),
+        web_search=offer.web_search,
+        functions=tuple(function.tool for function in offer.functions),
+        knowledge=offer.knowledge,
+        mcp=offer.mcp,
+        is_json=options.json or schema is not None,
+        schema=_schema_text(schema) if schema and endpoint.holds_to_schema else "",
         stream=not options.no_stream,
         stop=tuple(settings.stop),
         effort=settings.effort,
     )
     check_ranges(request, endpoint)
+    request = _with_params(session, request, options, endpoint)
     _check_keys(session, request)
     reply = Reply(
-        format=options.format or ("code" if options.extract else "md"),
+        format=options.format or _format(options),
+        schema=schema,
         context=context,
         shows_reasoning=cast(ReasoningView, settings.reasoning),
         has_footer=settings.footer,
@@ -100,7 +116,39 @@ def build_exchange(
         place=place,
         settings=settings,
         line=options.settings,
+        functions=offer.functions,
+        confirms=options.confirm,
     )
+
+
+def _format(options: ChatOptions) -> Format:
+    """How an answer is shown where no line says it."""
+    if options.extract:
+        return "code"
+    if options.schema is not None:
+        return "table"
+    return "json" if options.json else "md"
+
+
+def _form(options: ChatOptions, schema: AnswerSchema | None) -> str:
+    """What the model is told of the form of its answer: the platform ignores schemas."""
+    if schema:
+        return schema.instruction
+    return _ANSWER_JSON if options.json else ""
+
+
+def _schema_text(schema: AnswerSchema) -> str:
+    return json.dumps(schema.json_schema, ensure_ascii=False)
+
+
+def _with_params(
+    session: Session, request: ChatRequest, options: ChatOptions, endpoint: Endpoint
+) -> ChatRequest:
+    if not options.params:
+        return request
+    known = session.local_fields if endpoint.is_local else None
+    check_params(options.params, build_chat(request, speaks_glm=endpoint.speaks_glm), known)
+    return replace(request, extra=options.params)
 
 
 def _check_keys(session: Session, request: ChatRequest) -> None:
@@ -111,20 +159,22 @@ def _check_keys(session: Session, request: ChatRequest) -> None:
     known = session.keys.known()
     query = request.web_search.query if request.web_search else ""
     new = (*request.messages[:1], *request.messages[-1:])
-    texts = (*(message.content for message in new), query, *request.stop)
+    asked = request.knowledge.prompt if request.knowledge else ""
+    extra = (text for _, text in request.extra)
+    texts = (*(message.content for message in new), query, asked, *request.stop, *extra)
     if any(holds_own_key(text, known) for text in texts):
         raise SettingsError("the prompt holds this session's API key; nothing was sent")
 
 
 def _build_messages(
-    prompt: str, model: str, settings: GlmMagic, place: Place | None
+    prompt: str, system_text: str, model: str, settings: GlmMagic, place: Place | None
 ) -> tuple[tuple[Message, ...], Context | None]:
     """The system message, the turns that fit, the prompt; and what of the chat that is."""
-    system = (Message("system", settings.system),) if settings.system else ()
+    system = (Message("system", system_text),) if system_text else ()
     asked = Message("user", prompt)
     if place is None:
         return (*system, asked), None
-    taken = estimate_tokens(settings.system) + estimate_tokens(prompt)
+    taken = estimate_tokens(system_text) + estimate_tokens(prompt)
     window, limit = window_of(model), settings.max_tokens
     turns = fit_turns(place.before, window=window, taken=taken, max_tokens=limit)
     context = Context(
@@ -145,21 +195,3 @@ def _thinking(model: str, settings: GlmMagic) -> bool | None:
     ):
         return None
     return bool(settings.thinking == "on")
-
-
-def _web_search(options: ChatOptions, settings: GlmMagic, endpoint: Endpoint) -> WebSearch | None:
-    implied = bool(options.search_query) and "web_search" not in options.settings
-    if not (settings.web_search or implied):
-        return None
-    if not endpoint.has_web_search:
-        raise SettingsError(f"web search is not offered by {endpoint.host}; it needs a GLM key")
-    engine = settings.search_engine
-    if engine == "auto":
-        engine = SEARCH_ENGINE_ZAI if endpoint.host == "api.z.ai" else SEARCH_ENGINE
-    return WebSearch(
-        engine,
-        options.search_query or "",
-        settings.search_count,
-        settings.search_recency,
-        settings.search_domain,
-    )

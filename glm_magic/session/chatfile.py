@@ -9,10 +9,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from glm_magic.api.events import Usage
 from glm_magic.api.reply import Reply, State
+from glm_magic.api.rounds import Call, CallState, Round
 from glm_magic.errors import SettingsError
 from glm_magic.session.chats import Chat, Turn
 
@@ -65,6 +66,7 @@ def _build_turn(turn: Turn) -> dict[str, Any]:
         "prompt": turn.prompt,
         "answer": reply.text,
         "reasoning": reply.reasoning,
+        "rounds": [asdict(each) for each in reply.rounds if each.calls],
         "system": turn.system,
         "asked_model": turn.model,
         "model": reply.model,
@@ -88,7 +90,14 @@ def _turn_markdown(turn: Turn) -> str:
         marks.append(turn.reply.state)
     note = f" ({', '.join(marks)})" if marks else ""
     system = f"*System:* {turn.system}\n\n" if turn.system else ""
-    return f"{system}## You\n\n{turn.prompt}\n\n## {turn.reply.model}{note}\n\n{turn.reply.text}"
+    calls = "".join(map(_call_markdown, turn.reply.calls))
+    answer = f"{calls}\n{turn.reply.text}" if calls else turn.reply.text
+    return f"{system}## You\n\n{turn.prompt}\n\n## {turn.reply.model}{note}\n\n{answer}"
+
+
+def _call_markdown(call: Call) -> str:
+    result = " ".join(call.result.split())
+    return f"- `{call.name}({call.arguments})`: {result[:200]}{'…' * (len(result) > 200)}\n"
 
 
 def read_chat(path: Path) -> tuple[str, list[Turn]]:
@@ -133,6 +142,7 @@ def _parse_turn(turn: Mapping[str, Any], path: Path) -> Turn:
     reply = Reply(
         text=answer,
         reasoning=_text(turn, "reasoning"),
+        rounds=tuple(map(_parse_round, _objects(turn, "rounds"))),
         model=_text(turn, "model"),
         endpoint=_text(turn, "endpoint"),
         state=cast(State, state) if state in _STATES else "complete",
@@ -141,6 +151,31 @@ def _parse_turn(turn: Mapping[str, Any], path: Path) -> Turn:
     )
     system, model = _text(turn, "system") or None, _text(turn, "asked_model") or None
     return Turn(None, prompt, reply, system, model, is_stale=turn.get("is_stale") is True)
+
+
+def _parse_round(content: Mapping[str, Any]) -> Round:
+    calls = tuple(map(_parse_call, _objects(content, "calls")))
+    usage = _parse_usage(content.get("usage"))
+    return Round(_text(content, "text"), _text(content, "reasoning"), calls, usage=usage)
+
+
+def _parse_call(content: Mapping[str, Any]) -> Call:
+    state, seconds = content.get("state"), content.get("seconds")
+    return Call(
+        _text(content, "id"),
+        _text(content, "name"),
+        _text(content, "arguments"),
+        cast(CallState, state) if state in get_args(CallState) else "done",
+        _text(content, "result"),
+        _text(content, "printed"),
+        _text(content, "traceback"),
+        seconds if isinstance(seconds, int | float) else None,
+    )
+
+
+def _objects(content: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    values = content.get(name)
+    return [v for v in values if isinstance(v, dict)] if isinstance(values, list) else []
 
 
 def _text(turn: Mapping[str, Any], name: str) -> str:

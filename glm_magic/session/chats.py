@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 
 from glm_magic.api.reply import Reply
 from glm_magic.api.requests import Message
-from glm_magic.api.tokens import estimate_tokens
+from glm_magic.api.rounds import messages_of_rounds
+from glm_magic.api.tokens import estimate_messages, estimate_tokens
 from glm_magic.errors import SettingsError
 from glm_magic.session.names import did_you_mean
 
@@ -63,6 +64,8 @@ class Turn:
     def __post_init__(self) -> None:
         if not self.tokens:
             count = estimate_tokens(self.prompt) + estimate_tokens(self.reply.text)
+            between = _messages_between(self, keep_reasoning=False)
+            count += estimate_messages(between)
             object.__setattr__(self, "tokens", count)
 
 
@@ -360,6 +363,13 @@ def messages_of(turns: Iterable[Turn], *, keep_reasoning: bool = False) -> list[
         reasoning = turn.reply.reasoning if keep_reasoning else ""
         messages += (
             Message("user", turn.prompt),
+            *_messages_between(turn, keep_reasoning=keep_reasoning),
             Message("assistant", turn.reply.text, reasoning),
         )
     return messages
+
+
+def _messages_between(turn: Turn, *, keep_reasoning: bool) -> list[Message]:
+    """The calls of functions and their results; an answer that had to be mended is forgotten."""
+    rounds = [each for each in turn.reply.rounds if each.calls]
+    return messages_of_rounds(rounds, keep_reasoning=keep_reasoning)

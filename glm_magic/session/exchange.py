@@ -9,8 +9,10 @@ from typing import Any
 from glm_magic.api.endpoints import Endpoint
 from glm_magic.api.reply import Reply, merge_sources
 from glm_magic.api.requests import ChatRequest, Message
+from glm_magic.api.rounds import messages_of_rounds
 from glm_magic.errors import SettingsError
 from glm_magic.session.chats import Place, Turn
+from glm_magic.session.functions import Function
 from glm_magic.session.settings import GlmMagic
 
 __all__ = ["Exchange", "build_continuation", "join_replies"]
@@ -33,6 +35,8 @@ class Exchange:
         place: where in which chat it goes; None where it belongs to no chat.
         settings: those that it was asked with.
         line: the settings of its own line alone.
+        functions: what the model may have called; the request offers them by their names.
+        confirms: whether the user is asked before each call.
     """
 
     request: ChatRequest
@@ -42,6 +46,8 @@ class Exchange:
     place: Place | None = None
     settings: GlmMagic | None = None
     line: Mapping[str, Any] = field(default_factory=dict)
+    functions: tuple[Function, ...] = ()
+    confirms: bool = False
 
     def with_reply(self, reply: Reply) -> Exchange:
         """Return the exchange with what came of it, which looks as it was asked to look."""
@@ -49,6 +55,7 @@ class Exchange:
         reply = replace(
             reply,
             format=look.format,
+            schema=look.schema,
             context=look.context,
             shows_reasoning=look.shows_reasoning,
             has_footer=look.has_footer,
@@ -88,9 +95,17 @@ def build_continuation(exchange: Exchange) -> ChatRequest:
     # llama.cpp, which the local engine is, goes on with a last message of the assistant's own;
     # of no other endpoint is that documented.
     asked = () if exchange.endpoint.is_local else (Message("user", _GO_ON),)
-    turns = (*exchange.request.messages, Message("assistant", reply.text), *asked)
-    # A new search would number its sources anew, and search for the request to go on.
-    return replace(exchange.request, messages=turns, web_search=None)
+    said = (*messages_of_rounds(reply.rounds), Message("assistant", reply.text))
+    # A new search would number its sources anew, and search for the request to go on; what is
+    # held to a form begins anew.
+    return replace(
+        exchange.request,
+        messages=(*exchange.request.messages, *said, *asked),
+        web_search=None,
+        functions=(),
+        is_json=False,
+        schema="",
+    )
 
 
 def join_replies(before: Reply, after: Reply) -> Reply:
@@ -109,5 +124,7 @@ def join_replies(before: Reply, after: Reply) -> Reply:
         text=before.text + after.text,
         reasoning="\n\n".join(filter(None, (before.reasoning, after.reasoning))),
         found=merge_sources(after.found, before.found),
+        rounds=before.rounds,
+        served=(*before.served, *after.served),
         asked=before.asked or after.asked,
     )

@@ -19,6 +19,13 @@ class ChatOptions:
         goes_on: whether it goes on with the chat that was used last.
         raw: whether the prompt is sent with its `{{ }}`.
         save, use, define: the name of a template.
+        tools: names of functions of the notebook that the model may call.
+        confirm: whether the user is asked before each call.
+        knowledge: the id of a knowledge base; knowledge_prompt how its finds are put.
+        mcp: servers as (label, URL), the URL "" for one that the platform hosts.
+        json: whether the answer is to be JSON.
+        schema: what the answer is to fit, as the user wrote it.
+        params: other fields of the request by name, each as JSON text.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -34,6 +41,14 @@ class ChatOptions:
     save: str | None = None
     use: str | None = None
     define: str | None = None
+    tools: tuple[str, ...] = ()
+    confirm: bool = False
+    knowledge: str | None = None
+    knowledge_prompt: str | None = None
+    mcp: tuple[tuple[str, str], ...] = ()
+    json: bool = False
+    schema: str | None = None
+    params: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -49,12 +49,14 @@ class LocalEngine:
         transport: makes the transport that answers in place of the network.
         model: the chat model to use when none was chosen.
         embedding_model: likewise for embeddings.
+        fields: the fields of a request that it reads.
     """
 
     is_installed: Callable[[], bool]
     transport: Callable[[], AsyncBaseTransport]
     model: str
     embedding_model: str
+    fields: Collection[str] = ()
 
 
 class Session:
@@ -124,6 +126,11 @@ class Session:
             rows["endpoint"] = replace(rows["endpoint"], value=named[1], origin="environment")
         rows |= self._local_models(rows)
         return [*rows.values(), self._key_row()]
+
+    @property
+    def local_fields(self) -> Collection[str]:
+        """The fields of a request that the local engine reads."""
+        return self._local.fields
 
     def _local_models(self, rows: Mapping[str, Setting]) -> dict[str, Setting]:
         """The rows of the models where the engine's own stand in for those never chosen."""
@@ -245,8 +252,12 @@ class Session:
         self.ledger.add(spend_of_usage(model, endpoint.host, usage, currency))
 
     def recall(self, exchange: Exchange) -> Exchange | None:
-        """Return an exchange with the answer that memory has, if it may be answered from there."""
-        if exchange.settings is None or not exchange.settings.cache:
+        """Return an exchange with the answer that memory has, if it may be answered from there.
+
+        Never where functions are offered: what they give may be another thing by now.
+        """
+        settings = exchange.settings
+        if settings is None or not settings.cache or exchange.functions:
             return None
         cached = self.cache.find(exchange.request, exchange.endpoint)
         return None if cached is None else exchange.with_reply(cached)

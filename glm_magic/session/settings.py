@@ -100,6 +100,9 @@ class GlmMagic(Configurable):
     effort = Enum(
         EFFORTS, None, allow_none=True, help="How much it reasons; for GLM-5.2 and later."
     ).tag(config=True, option=())
+    max_tool_rounds = Int(
+        10, min=1, help="How often the model may ask for calls of functions before its answer."
+    ).tag(config=True, option=(), unit="rounds")
     web_search = Bool(False, help="Search the web and show the sources.").tag(
         config=True, option=()
     )
@@ -115,7 +118,6 @@ class GlmMagic(Configurable):
     search_domain = Unicode("", help="The one site to search, such as www.example.com.").tag(
         config=True, option=()
     )
-
     chat = Unicode("", help="The chat that every cell goes on with; empty is none.").tag(
         config=True, option=()
     )

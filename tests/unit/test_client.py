@@ -12,7 +12,8 @@ from glm_server import SOURCES, ApiFailure, GlmServer, Script
 
 from glm_magic.api.client import AsyncClient
 from glm_magic.api.events import Finished, TextDelta
-from glm_magic.api.requests import ChatRequest, EmbeddingRequest, WebSearch, build_messages
+from glm_magic.api.requests import ChatRequest, EmbeddingRequest, build_messages
+from glm_magic.api.tool import WebSearch
 from glm_magic.errors import ApiError, AuthError, ConnectError, GlmError
 
 # -- what is sent --------------------------------------------------------------------------

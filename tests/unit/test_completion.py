@@ -124,7 +124,7 @@ def is_silent(text: str, session: Session | None = None) -> bool:
 def test_options_are_completed() -> None:
     assert complete("%%glm --th|") == ["--thinking"]
     assert complete("%%glm -m glm-5 --web|") == ["--web-search"]
-    assert complete("  %%glm --max-t|") == ["--max-tokens"]
+    assert complete("  %%glm --max-to|") == ["--max-tokens", "--max-tool-rounds"]
     assert complete("\n\n%%glm --max-t|") == ["--max-tokens"]
 
 

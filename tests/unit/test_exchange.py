@@ -7,7 +7,8 @@ import pytest
 from glm_magic.api.endpoints import LOCAL, parse_endpoint
 from glm_magic.api.events import Source, Usage
 from glm_magic.api.reply import Reply
-from glm_magic.api.requests import ChatRequest, Message, WebSearch
+from glm_magic.api.requests import ChatRequest, Message
+from glm_magic.api.tool import WebSearch
 from glm_magic.errors import SettingsError
 from glm_magic.session.exchange import Exchange, build_continuation, join_replies
 

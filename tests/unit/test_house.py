@@ -24,10 +24,13 @@ MAY_IMPORT = {
     "session": ("errors", "secret", "api"),
     "study": ("errors", "api", "session"),
     "render": (
+        "errors",
         "api.code",
         "api.endpoints",
         "api.reply",
         "api.events",
+        "api.rounds",
+        "api.schema",
         "api.catalog",
         "api.tables",
         "api.cost",

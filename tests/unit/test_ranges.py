@@ -7,7 +7,8 @@ import pytest
 
 from glm_magic.api.endpoints import LOCAL, Endpoint, parse_endpoint
 from glm_magic.api.ranges import check_ranges, efforts_of
-from glm_magic.api.requests import ChatRequest, Message, WebSearch
+from glm_magic.api.requests import ChatRequest, Message
+from glm_magic.api.tool import WebSearch
 from glm_magic.errors import SettingsError
 
 BIGMODEL = parse_endpoint("bigmodel")

@@ -9,7 +9,8 @@ import pytest
 
 from glm_magic.api.events import Source, Usage
 from glm_magic.api.reply import Context, Reply
-from glm_magic.api.requests import ChatRequest, Message, WebSearch
+from glm_magic.api.requests import ChatRequest, Message
+from glm_magic.api.tool import WebSearch
 from glm_magic.errors import GlmError, ReplyError
 from glm_magic.render.reply import render_reply
 

@@ -9,12 +9,11 @@ from glm_magic.api.requests import (
     ChatRequest,
     EmbeddingRequest,
     Message,
-    WebSearch,
     build_chat,
     build_embedding,
     build_messages,
-    build_web_search,
 )
+from glm_magic.api.tool import WebSearch, build_web_search
 
 ASK = ChatRequest("glm-4.7", (Message("user", "你好"),))
 PLAIN = {"model": "glm-4.7", "messages": [{"role": "user", "content": "你好"}], "stream": True}

@@ -7,7 +7,8 @@ import pytest
 
 from glm_magic.api import http
 from glm_magic.api.endpoints import LOCAL, Endpoint, parse_endpoint
-from glm_magic.api.requests import ChatRequest, Message, WebSearch
+from glm_magic.api.requests import ChatRequest, Message
+from glm_magic.api.tool import WebSearch
 from glm_magic.errors import SettingsError
 from glm_magic.session.asking import build_exchange, choose, place_for
 from glm_magic.session.options import ChatOptions

@@ -14,7 +14,7 @@ def refusal(**pairs: str) -> str:
     with pytest.raises(SettingsError) as caught:
         settings.assign(pairs)
     assert "\n" not in str(caught.value)
-    assert [row.origin for row in settings.rows()] == ["default"] * 33
+    assert [row.origin for row in settings.rows()] == ["default"] * 34
     return str(caught.value)
 
 
@@ -31,6 +31,7 @@ def test_every_setting_has_a_default_and_a_meaning() -> None:
         ("stop", [], "default"),
         ("thinking", None, "default"),
         ("effort", None, "default"),
+        ("max_tool_rounds", 10, "default"),
         ("web_search", False, "default"),
         ("search_engine", "auto", "default"),
         ("search_count", None, "default"),
@@ -302,6 +303,7 @@ def test_numbers_have_units() -> None:
     units = {row.name: row.unit for row in GlmMagic().rows() if row.unit}
     assert units == {
         "max_tokens": "tokens",
+        "max_tool_rounds": "rounds",
         "search_count": "pages",
         "budget": "CNY or USD",
         "connect_timeout_s": "s",

@@ -17,7 +17,7 @@ from glm_magic.api.endpoints import LOCAL, Endpoint, parse_endpoint
 from glm_magic.api.events import Filtered, Usage
 from glm_magic.api.failures import Context
 from glm_magic.api.reply import Reply
-from glm_magic.api.requests import ChatRequest, WebSearch, build_messages
+from glm_magic.api.requests import ChatRequest, build_messages
 from glm_magic.api.tasks import (
     Progress,
     Task,
@@ -26,6 +26,7 @@ from glm_magic.api.tasks import (
     poll_waits_s,
     wait_for_task,
 )
+from glm_magic.api.tool import WebSearch
 from glm_magic.errors import (
     ApiError,
     AuthError,

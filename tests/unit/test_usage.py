@@ -8,9 +8,10 @@ import pytest
 
 from glm_magic.api.cost import Cost
 from glm_magic.api.events import Source, Usage
-from glm_magic.api.reply import Reply, ToolCall
+from glm_magic.api.reply import Reply
 from glm_magic.api.requests import Message
 from glm_magic.api.tables import Currency
+from glm_magic.api.tool import ToolCall
 from glm_magic.errors import SettingsError
 from glm_magic.session.ledger import Budget, Ledger
 from glm_magic.session.usage import Spent, UsageRow, spend_of, spend_of_embeddings, sum_rows

@@ -18,7 +18,7 @@ from glm_magic.render.chats import (
     render_history_plain,
 )
 from glm_magic.session.chatfile import SUFFIXES, read_chat, write_chat
-from glm_magic.session.chats import Chat, Place, Turn
+from glm_magic.session.chats import Chat, Place, Turn, messages_of
 from glm_magic.session.names import NAME_RULE, is_name
 from glm_magic.session.settings import GlmMagic
 from glm_magic.session.window import fit_turns, window_of
@@ -26,6 +26,7 @@ from glm_magic.session.window import fit_turns, window_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from glm_magic.api.requests import Message
     from glm_magic.jupyter.magics import Glm
     from glm_magic.session.session import Session
 
@@ -71,9 +72,16 @@ def _message_rows(turns: list[Turn], left_out: int, settings: GlmMagic) -> Itera
     for number, turn in enumerate(turns, 1):
         is_sent = number > left_out and not turn.is_stale
         note = _note(turn, is_left_out=number <= left_out)
-        texts = (("user", turn.prompt), ("assistant", turn.reply.text))
-        for role, text in texts:
-            yield MessageRow(number, role, text, estimate_tokens(text), note, is_sent=is_sent)
+        for message in messages_of([turn]):
+            text = _text_of(message)
+            tokens = estimate_tokens(text)
+            yield MessageRow(number, message.role, text, tokens, note, is_sent=is_sent)
+
+
+def _text_of(message: Message) -> str:
+    """What a message says, and what it asks for."""
+    calls = (f"{call.name}({call.arguments})" for call in message.calls)
+    return "\n".join(filter(None, (message.content, *calls)))
 
 
 def _note(turn: Turn, *, is_left_out: bool) -> str:

@@ -26,6 +26,7 @@ from glm_magic.jupyter.runner import follow, uninterrupted
 from glm_magic.jupyter.views.show import Look, ReplyView, is_terminal, new_view, show_table
 from glm_magic.render.tasks import render_tasks, render_tasks_plain
 from glm_magic.session.exchange import Exchange
+from glm_magic.session.rounds import check_answer
 
 if TYPE_CHECKING:
     from glm_magic.jupyter.magics import Glm
@@ -221,7 +222,10 @@ def _wait(
             _keep(glm, wait)
             if view is not None:
                 view.finish()
-    return None if wait.reply is None else glm.hand_over(wait.reply, out)
+    if wait.reply is None:
+        return None
+    check_answer(wait.reply)
+    return glm.hand_over(wait.reply, out)
 
 
 def _new_view(glm: Glm, wait: _Wait, on_stop: Callable[[], None]) -> _WaitView:

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from glm_magic.api.loop import Job, pump
 from glm_magic.api.reply import Reply
-from glm_magic.errors import SettingsError
+from glm_magic.errors import SettingsError, Stopped
 from glm_magic.jupyter.options import parse_chat_options
-from glm_magic.jupyter.runner import wait_for
+from glm_magic.jupyter.rounds import Making
+from glm_magic.jupyter.runner import Unseen
 from glm_magic.jupyter.views.show import show_table
 from glm_magic.render.templates import render_templates, render_templates_plain
 from glm_magic.session.asking import build_exchange
@@ -124,7 +124,14 @@ def _build(glm: Glm, template: PromptTemplate, values: dict[str, Any]) -> Exchan
     settings = session.settings.over({"chat": "", **options.settings})
     endpoint = glm.endpoint(settings)
     prompt = fill(template.text)
-    return build_exchange(session, prompt, options, settings=settings, endpoint=endpoint)
+    return build_exchange(
+        session,
+        prompt,
+        options,
+        settings=settings,
+        endpoint=endpoint,
+        namespace=glm.shell.user_ns,
+    )
 
 
 def ask_quietly(glm: Glm, exchange: Exchange) -> Reply:
@@ -133,18 +140,19 @@ def ask_quietly(glm: Glm, exchange: Exchange) -> Reply:
     Raises:
         SettingsError: the budget would be passed; nothing was sent.
         StreamError: the reply broke off; it rides on the error.
+        ReplyError: the answer is whole, and not what was asked for.
         Stopped: the kernel was interrupted.
     """
-    session, thread = glm.open()
-    request, endpoint = exchange.request, exchange.endpoint
+    session, _ = glm.open()
     if answered := session.recall(exchange):
         return answered.reply
-    with session.reserve(request, endpoint) as held:
-        stream = session.client(endpoint, exchange.settings).stream(request)
-        try:
-            wait_for(Job(thread, lambda put: pump(stream, put)), "the answer was not kept")
-        finally:
-            session.note(stream.reply, request, held)
-    reply = exchange.with_reply(stream.reply).reply
-    session.cache.keep(request, endpoint, reply)
+    making = Making(glm, exchange, lambda _: Unseen())
+    try:
+        making.run()
+    except KeyboardInterrupt:
+        raise Stopped("stopped; the answer was not kept") from None
+    making.check()
+    assert making.reply is not None
+    reply = exchange.with_reply(making.reply).reply
+    session.cache.keep(exchange.request, exchange.endpoint, reply)
     return reply

@@ -7,7 +7,7 @@ much came, so the view never holds up the kernel's stop button, and nothing the 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ipywidgets
@@ -15,16 +15,21 @@ from IPython.display import DisplayHandle, display
 
 from glm_magic.api.events import Event, ReasoningDelta, TextDelta
 from glm_magic.api.reply import ReasoningView, Reply
+from glm_magic.api.rounds import Round
 from glm_magic.jupyter.views.bundles import line_bundle, reply_bundle, reply_metadata
 from glm_magic.jupyter.views.column import Column, Widgets
 from glm_magic.jupyter.views.status import Status
-from glm_magic.render.frame import frame
-from glm_magic.render.growth import MarkdownGrowth, PlainGrowth
+from glm_magic.render.calls import render_rounds
+from glm_magic.render.frame import frame, live_frame
+from glm_magic.render.growth import Growth, MarkdownGrowth, PlainGrowth
 from glm_magic.render.markdown import render_prose
 from glm_magic.render.reply import render_answer, render_reasoning
 
 # Reasoning scrolls in a window of its own; in a column turned over its end stays in sight.
 _WINDOW = {"max_height": "16em", "overflow": "hidden auto", "flex_flow": "column-reverse"}
+
+# A widget is drawn anew for each call in it; so many rounds of calls stand in one.
+_ROUNDS_A_WIDGET = 20
 
 
 class LiveView:
@@ -34,7 +39,7 @@ class LiveView:
         title: model and endpoint, plain text.
         on_stop: called on a click; it may come on another thread.
         tip: what the button says of itself.
-        is_markdown: whether the answer is drawn as Markdown, or as it comes.
+        new_growth: makes what draws an answer as it comes; each round has one of its own.
         start: the beginning of the answer where it is known already; not counted as new.
         reasoning: "fold" folds it when the answer starts, "show" leaves it open, "hide" draws
             none.
@@ -46,15 +51,16 @@ class LiveView:
         on_stop: Callable[[], None],
         *,
         tip: str = "Stop",
-        is_markdown: bool = True,
+        new_growth: Callable[[], Growth] = MarkdownGrowth,
         start: str = "",
         reasoning: ReasoningView = "fold",
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._shows = reasoning
-        self._reasoning: list[str] = []
-        self._is_answering = self._is_folded = False
-        self._markdown = MarkdownGrowth() if is_markdown else None
+        self._new_growth = new_growth
+        self._rounds: tuple[Round, ...] = ()
+        self._first_shown = 0
+        self._is_round_over = False
         self._widgets = Widgets()
         try:
             self._status = Status(self._widgets, title, clock=clock)
@@ -73,13 +79,24 @@ class LiveView:
         self._button.on_click(lambda _: on_stop())
         top = new(ipywidgets.HBox, children=[self._status.box, self._button])
         top.layout.justify_content = "space-between"
+        self._window = new(ipywidgets.VBox)
+        self._past = new(ipywidgets.VBox)
+        self._box = new(ipywidgets.VBox, children=[top, self._window, self._past])
+        self._begin_round()
+
+    def _begin_round(self) -> None:
+        """Make place for what the model writes now, below all that came before."""
+        self._reasoning: list[str] = []
+        self._is_answering = self._is_folded = self._is_round_over = False
         self._thoughts = Column(self._widgets, PlainGrowth(render_prose))
         self._thoughts.box.layout.flex = "0 0 auto"  # it scrolls and is not squeezed
-        self._window = new(ipywidgets.VBox, children=[self._thoughts.box])
+        # Turned over: the newest is the first of its children.
+        self._window.children = (self._thoughts.box, *self._window.children)
         for name, value in _WINDOW.items():
             setattr(self._window.layout, name, value)
-        self._answer = Column(self._widgets, self._markdown or PlainGrowth())
-        self._box = new(ipywidgets.VBox, children=[top, self._window, self._answer.box])
+        self._growth = self._new_growth()
+        self._answer = Column(self._widgets, self._growth)
+        self._box.children = (*self._box.children[:3], self._answer.box)
 
     @property
     def dirty(self) -> bool:
@@ -96,6 +113,8 @@ class LiveView:
         """Take events; `paint` shows them."""
         for event in values:
             self._status.feed(event)
+            if self._is_round_over and isinstance(event, TextDelta | ReasoningDelta):
+                self._begin_round()
             match event:
                 case TextDelta(text):
                     self._is_answering = True
@@ -113,6 +132,23 @@ class LiveView:
             self._fold()
         self._answer.paint()
 
+    def show_rounds(self, rounds: Sequence[Round]) -> None:
+        """Show all rounds so far, as the final output does; what comes next is not of them."""
+        if len(rounds) > len(self._rounds):
+            if not self._rounds or len(rounds) - self._first_shown > _ROUNDS_A_WIDGET:
+                self._first_shown = len(rounds) - 1
+                self._past.children = (*self._past.children, self._widgets.new_html())
+            self._end_round()
+        self._rounds = tuple(rounds)
+        self._past.children[-1].value = live_frame(render_rounds(rounds[self._first_shown :]))
+
+    def _end_round(self) -> None:
+        """Take what the model wrote from its place: it stands among the rounds now."""
+        self._is_round_over = True
+        if self._reasoning:
+            self._fold()
+        self._answer.replace("")
+
     def _fold(self) -> None:
         """Fold the reasoning, once: what comes of it later is in the final output."""
         self._is_folded = True
@@ -123,7 +159,8 @@ class LiveView:
     def finish(self, reply: Reply) -> None:
         """Put the static output in the place of the widgets and close them all."""
         if self._handle is not None:
-            bundle = reply_bundle(reply, render_answer(reply, self._markdown))
+            markdown = self._growth if isinstance(self._growth, MarkdownGrowth) else None
+            bundle = reply_bundle(reply, render_answer(reply, markdown))
             self._handle.update(bundle, raw=True, metadata=reply_metadata(reply))
         self._widgets.close()
 

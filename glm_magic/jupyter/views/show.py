@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import display
@@ -21,9 +22,17 @@ from glm_magic.jupyter.views.bundles import (
 from glm_magic.render.settings import render_settings, render_settings_plain
 from glm_magic.session.settings import Setting
 
+if TYPE_CHECKING:
+    from glm_magic.api.rounds import Round
+    from glm_magic.api.schema import AnswerSchema
+    from glm_magic.render.growth import Growth
+
 
 class ReplyView(View, Protocol):
     """A view of one reply."""
+
+    def show_rounds(self, rounds: Sequence[Round]) -> None:
+        """Show all rounds so far; what comes next is not of them."""
 
     def finish(self, reply: Reply) -> None:
         """Show the reply as it stays."""
@@ -57,6 +66,7 @@ class Look:
 
     Attributes:
         format: how the answer is shown.
+        schema: what it is to fit, where it is shown as the table of its fields.
         start: the beginning of the answer where it is known already.
         tip: what the Stop button says of itself.
         reasoning: how the reasoning is shown.
@@ -70,6 +80,7 @@ class Look:
     tip: str = "Stop this answer, or press the kernel's stop button (I, I)"
     reasoning: ReasoningView = "fold"
     context: str = ""
+    schema: AnswerSchema | None = None
 
     @property
     def title(self) -> str:
@@ -94,10 +105,20 @@ def new_view(shell: InteractiveShell, look: Look, on_stop: Callable[[], None]) -
         look.title,
         on_stop,
         tip=look.tip,
-        is_markdown=look.format == "md",
+        new_growth=partial(_new_growth, look),
         start=look.start,
         reasoning=look.reasoning,
     )
+
+
+def _new_growth(look: Look) -> Growth:
+    """What draws an answer of this look while it comes."""
+    from glm_magic.render.fields import FieldsGrowth
+    from glm_magic.render.growth import MarkdownGrowth, PlainGrowth
+
+    if look.format == "table" and look.schema:
+        return FieldsGrowth(look.schema.columns, is_rows=look.schema.is_rows)
+    return MarkdownGrowth() if look.format == "md" else PlainGrowth()
 
 
 class StaticView:
@@ -109,6 +130,9 @@ class StaticView:
         """Take events; show none."""
 
     def paint(self) -> None:
+        """Show nothing yet."""
+
+    def show_rounds(self, rounds: Sequence[Round]) -> None:
         """Show nothing yet."""
 
     def finish(self, reply: Reply) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import ipywidgets
 
-from glm_magic.api.events import Event, ReasoningDelta, TextDelta, Waiting
+from glm_magic.api.events import Event, ReasoningDelta, TextDelta, ToolCallDelta, Waiting
 from glm_magic.jupyter.views.column import Widgets
 from glm_magic.render.clean import clean_line
 from glm_magic.render.status import render_figures, render_phase
@@ -58,6 +58,10 @@ class Status:
                 self._count(text, "answering …")
             case ReasoningDelta(text):
                 self._count(text, "reasoning …")
+            case ToolCallDelta(name=name, arguments=arguments):
+                self._count(
+                    arguments, f"asking for {clean_line(name, 80)} …" if name else self._phase
+                )
             case Waiting(seconds, reason):
                 self._phase = clean_line(reason)
                 self._again_at = self._clock() + seconds

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from typing import TextIO
 
 from glm_magic.api.events import Event, ReasoningDelta, TextDelta, Waiting
 from glm_magic.api.reply import ReasoningView, Reply
+from glm_magic.api.rounds import Round
 from glm_magic.jupyter.views.bundles import model_note
 from glm_magic.jupyter.views.printer import new_printer
+from glm_magic.render.calls import render_calls_plain
 from glm_magic.render.clean import clean_line
 from glm_magic.render.footer import ending_line, footer_line, header_line
 from glm_magic.render.sources import render_sources_plain
@@ -33,11 +36,16 @@ class TerminalView:
         reasoning: ReasoningView = "fold",
     ) -> None:
         self._out = sys.stdout if out is None else out
-        self._printer = new_printer(self._out, is_markdown=is_markdown)
+        self._is_markdown = is_markdown
+        self._shows = reasoning
+        self._rounds = self._called = 0
+        self._begin_round()
         if start:
             self._printer.add(start)
+
+    def _begin_round(self) -> None:
+        self._printer = new_printer(self._out, is_markdown=self._is_markdown)
         self._thoughts = new_printer(self._out, is_markdown=False)
-        self._shows = reasoning
         self._is_thinking = self._is_answering = False
 
     @property
@@ -57,6 +65,25 @@ class TerminalView:
                 case Waiting(seconds, reason):
                     again = f"trying again in {seconds:.0f} s: " if seconds < math.inf else ""
                     self._printer.tell(f"({again}{reason})")
+
+    def show_rounds(self, rounds: Sequence[Round]) -> None:
+        """Print each call once it has ended, below what the model wrote before it."""
+        if len(rounds) > self._rounds:
+            self._rounds = len(rounds)
+            self._end_round(rounds[-1])
+        calls = [call for each in rounds for call in each.calls]
+        ended = [call for call in calls if call.state not in ("asked", "running")]
+        if new := ended[self._called :]:
+            print(render_calls_plain(new), file=self._out, flush=True)
+        self._called = len(ended)
+
+    def _end_round(self, ended: Round) -> None:
+        if self._is_thinking or ended.text:
+            self._end_thoughts()
+            self._printer.end()
+        if ended.problem:
+            self._printer.tell(f"(sent back: {ended.problem})")
+        self._begin_round()
 
     def _think(self, text: str) -> None:
         """Say once that it reasons; print how, unless the answer has begun above."""

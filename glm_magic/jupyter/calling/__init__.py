@@ -1,0 +1,1 @@
+"""Functions of the notebook that the model asks for: called, listened to, interrupted."""

@@ -1,0 +1,94 @@
+"""A coroutine on the notebook's own event loop, while the cell that asked waits."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, TypeVar
+
+from IPython.core.async_helpers import get_asyncio_loop
+
+T = TypeVar("T")
+
+
+def run_on_own_loop(awaitable: Awaitable[T]) -> T:
+    """Return what an awaitable gives, run on the loop that the notebook's own cells run on.
+
+    Sessions, pools and locks that the notebook made belong to that loop and work on no other.
+    Its other tasks go on meanwhile.
+
+    Raises:
+        KeyboardInterrupt: the kernel was interrupted; the coroutine was cancelled.
+        Exception: what the awaitable raises.
+    """
+    loop = _own_loop()
+    if loop.is_running():
+        # The cell that waits runs inside a step of this very loop, which must therefore run
+        # again within itself. asyncio forbids that, and nest_asyncio2 lets it: nothing else does,
+        # and it patches asyncio in the user's kernel. Hence only here, when a coroutine is
+        # called, and for this loop only. Not the original nest_asyncio: on ipykernel 7 it drops
+        # queued cells, and on Python 3.14 it fails.
+        import nest_asyncio2
+
+        nest_asyncio2.apply(loop)
+    task = loop.create_task(_wait_for(awaitable))
+    with _cancelled_by_interrupt(loop, task) as interrupts:
+        try:
+            return loop.run_until_complete(task)
+        except asyncio.CancelledError:
+            if interrupts:
+                raise KeyboardInterrupt from None
+            raise
+        finally:
+            _settle(task)
+
+
+def _own_loop() -> asyncio.AbstractEventLoop:
+    """The loop that a kernel runs on; in a terminal the one that IPython runs `await` on."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        loop: asyncio.AbstractEventLoop = get_asyncio_loop()
+        return loop
+
+
+async def _wait_for(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
+@contextmanager
+def _cancelled_by_interrupt(
+    loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]
+) -> Iterator[list[int]]:
+    """Let an interrupt cancel the task, wherever the loop is: no other task may be hit by it.
+
+    Where the task itself is at work, or at a second interrupt, KeyboardInterrupt is raised.
+    """
+    interrupts: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # where no interrupt comes
+        yield interrupts
+        return
+
+    def on_interrupt(number: int, _: FrameType | None) -> None:
+        interrupts.append(number)
+        if asyncio.current_task(loop) is task or len(interrupts) > 1:
+            raise KeyboardInterrupt
+        loop.call_soon_threadsafe(task.cancel)
+
+    before = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield interrupts
+    finally:
+        signal.signal(signal.SIGINT, before or signal.default_int_handler)
+
+
+def _settle(task: asyncio.Task[Any]) -> None:
+    """Let asyncio not complain later of a task that was left."""
+    if not task.done():
+        task.cancel()
+    elif not task.cancelled():
+        task.exception()

@@ -1,0 +1,192 @@
+"""The requests that one reply takes: round by round to an answer that stands.
+
+The model asks for calls, gets their results and is asked again; an answer that does not fit its
+schema is sent back once. Nothing here sends or calls: it says what is next, and what has come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
+
+from glm_magic.api.events import Usage, sum_usage
+from glm_magic.api.reply import Reply, merge_sources
+from glm_magic.api.requests import ChatRequest
+from glm_magic.api.rounds import Call, Round, messages_of_rounds
+from glm_magic.errors import ReplyError
+from glm_magic.session.exchange import Exchange, join_replies
+
+__all__ = ["Rounds", "check_answer"]
+
+
+class Rounds:
+    """The way from a request to its answer.
+
+        rounds = Rounds(exchange, most=10)
+        while rounds.request:
+            rounds.end(reply of rounds.request)
+            for place, call in enumerate(rounds.calls):
+                rounds.note(place, what came of the call)
+        rounds.check()
+
+    Args:
+        goes_on: the request to send in place of that of the exchange; what came before and what
+            comes now become one reply.
+        most: so many times the model may ask for calls.
+    """
+
+    def __init__(
+        self, exchange: Exchange, *, most: int, goes_on: ChatRequest | None = None
+    ) -> None:
+        self._exchange = exchange
+        self._goes_on = goes_on
+        self._most = most
+        self._ended: list[Round] = []
+        self._calls: list[Call] = []
+        self._replies: list[Reply] = []
+        self._is_over = False
+
+    @property
+    def request(self) -> ChatRequest | None:
+        """What is to be sent next; None where the reply has ended. All calls have been noted."""
+        self._end_round()
+        if self._is_over:
+            return None
+        if self._goes_on:
+            return self._goes_on
+        request = self._exchange.request
+        messages = (*request.messages, *messages_of_rounds(self._ended))
+        # A new search would look for the words of a repair.
+        is_repair = bool(self._ended) and bool(self._ended[-1].problem)
+        search = None if is_repair else request.web_search
+        return replace(request, messages=messages, web_search=search)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a request was sent and has ended."""
+        return bool(self._replies)
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The calls of the round under way."""
+        return tuple(self._calls)
+
+    @property
+    def so_far(self) -> tuple[Round, ...]:
+        """All rounds, the one under way too."""
+        return (*self._ended, *([self._open_round()] if self._calls else ()))
+
+    def end(self, own: Reply) -> None:
+        """Take the reply to the request that was sent last."""
+        self._replies.append(own)
+        if self._wants_calls(own):
+            self._calls = _calls_of(own, f"call_{len(self._ended)}")
+            return
+        if problem := self._problem_to_mend(own):
+            self._ended.append(Round(own.text, own.reasoning, (), problem, own.usage))
+            return
+        self._is_over = True
+
+    def note(self, place: int, call: Call) -> None:
+        """Note how a call of the round under way goes, or what came of it."""
+        self._calls[place] = call
+
+    def _end_round(self) -> None:
+        if self._calls:
+            self._ended.append(self._open_round())
+            self._calls = []
+
+    def _open_round(self) -> Round:
+        own = self._replies[-1]
+        return Round(own.text, own.reasoning, self.calls, usage=own.usage)
+
+    def _wants_calls(self, own: Reply) -> bool:
+        """Whether there are calls to make: not where the end of them may be missing."""
+        is_whole = own.state == "complete" and own.finish_reason not in ("length", "sensitive")
+        has_some = bool(own.tool_calls and self._exchange.functions)
+        return is_whole and has_some and not self._goes_on and not self._is_too_often
+
+    @property
+    def _is_too_often(self) -> bool:
+        return sum(bool(each.calls) for each in self._ended) >= self._most
+
+    def _problem_to_mend(self, own: Reply) -> str:
+        schema = self._exchange.reply.schema
+        has_ended = own.state == "complete" and own.finish_reason in (None, "stop")
+        is_first = not any(each.problem for each in self._ended)
+        if schema is None or not has_ended or not is_first or self._goes_on:
+            return ""
+        return schema.problem(own.text)
+
+    @property
+    def reply(self) -> Reply:
+        """All that has come so far, as one reply."""
+        own = self._last()
+        taken = (call.seconds or 0.0 for each in self.so_far for call in each.calls)
+        whole = replace(
+            own,
+            rounds=self.so_far,
+            served=tuple(call for reply in self._replies for call in reply.served),
+            found=reduce(merge_sources, (reply.found for reply in self._replies), ()),
+            usage=_sum([reply.usage for reply in self._replies]),
+            seconds=sum(reply.seconds for reply in self._replies) + sum(taken),
+            first_token_s=self._replies[0].first_token_s,
+        )
+        if self._goes_on:
+            return join_replies(self._exchange.reply, whole)
+        return replace(whole, asked=self._exchange.request)
+
+    def _last(self) -> Reply:
+        """The last reply; what it wrote is in a round where that was not the last word."""
+        own = self._replies[-1]
+        if self._is_over:
+            return own
+        return replace(own, state="stopped", text="", reasoning="", tool_calls=())
+
+    def check(self) -> None:
+        """Raise where the reply is whole and not what was asked for.
+
+        Raises:
+            ReplyError: the model asks for calls again and again, or the answer does not fit.
+        """
+        reply = self.reply
+        if reply.state == "complete" and reply.tool_calls and self._exchange.functions:
+            raise ReplyError(self._why_no_answer(reply))
+        check_answer(replace(reply, schema=self._exchange.reply.schema))
+
+    def _why_no_answer(self, reply: Reply) -> str:
+        if not self._is_too_often:
+            return "the answer was cut in the middle of a call; raise --max-tokens"
+        return (
+            f"the model still asks for {reply.tool_calls[0].name[:80]!r} after {self._most} rounds "
+            f"of calls; `%glm config max_tool_rounds={2 * self._most}` lets it go on longer"
+        )
+
+
+def check_answer(reply: Reply) -> None:
+    """Refuse a whole answer that does not fit the schema it was asked for.
+
+    Raises:
+        ReplyError: it does not fit; the first problem is named.
+    """
+    if reply.schema is None or reply.state != "complete":
+        return
+    if reply.finish_reason == "length":
+        raise ReplyError("the answer was cut at the token limit; raise --max-tokens")
+    reply.schema.read(reply.text)
+
+
+def _calls_of(own: Reply, prefix: str) -> list[Call]:
+    """The calls that a reply asks for, each with an id of its own."""
+    calls: dict[str, Call] = {}
+    for number, asked in enumerate(own.tool_calls):
+        id = asked.id if asked.id and asked.id not in calls else f"{prefix}_{number}"
+        calls[id] = Call(id, asked.name, asked.arguments)
+    return list(calls.values())
+
+
+def _sum(usages: Sequence[Usage | None]) -> Usage | None:
+    """The counts together; None where one is not known."""
+    known = [usage for usage in usages if usage]
+    return reduce(sum_usage, known) if len(known) == len(usages) else None
