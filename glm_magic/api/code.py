@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-__all__ = ["CodeBlock", "json_text", "parse_code_blocks", "parse_json"]
+__all__ = ["CodeBlock", "json_text", "parse_code_blocks", "parse_json", "refuse_number"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def parse_json(text: str) -> Any:
             Python reads.
         RecursionError: it is nested too deep to be read.
     """
-    return json.loads(json_text(text), parse_constant=_refuse)
+    return json.loads(json_text(text), parse_constant=refuse_number)
 
 
 def json_text(text: str) -> str:
@@ -55,11 +55,12 @@ def json_text(text: str) -> str:
 def _is_json(text: str) -> bool:
     try:
         # Numbers are not read: one of thousands of digits is as good as any.
-        json.loads(text, parse_constant=_refuse, parse_int=str, parse_float=str)
+        json.loads(text, parse_constant=refuse_number, parse_int=str, parse_float=str)
     except (ValueError, RecursionError):
         return False
     return True
 
 
-def _refuse(name: str) -> NoReturn:
+def refuse_number(name: str) -> NoReturn:
+    """Refuse NaN, Infinity or what else Python reads and is no number in JSON."""
     raise ValueError(f"it has {name} for a number")

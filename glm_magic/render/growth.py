@@ -27,7 +27,7 @@ from glm_magic.render.parser import parser
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
-__all__ = ["Growth", "MarkdownGrowth", "PlainGrowth", "Step", "finished_length"]
+__all__ = ["Fed", "Growth", "MarkdownGrowth", "PlainGrowth", "Step", "finished_length"]
 
 # Of what waits, so much is taken in at a step: some 10 ms of work, on a busy machine 50.
 _STEP_CHARACTERS = 4_000
@@ -66,7 +66,7 @@ class Growth(Protocol):
         """Take in a bounded part of what waits, and return what there is to draw."""
 
 
-class _Fed:
+class Fed:
     """Text that comes in pieces and is taken in in bounded parts."""
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ class _Fed:
         return "".join(taken)
 
 
-class PlainGrowth(_Fed):
+class PlainGrowth(Fed):
     """Text that is no Markdown: what is finished are its complete lines."""
 
     def __init__(self, render: Callable[[str], str] = render_plain) -> None:
@@ -121,7 +121,7 @@ class _Block:
     html: str
 
 
-class MarkdownGrowth(_Fed):
+class MarkdownGrowth(Fed):
     """Markdown: what is finished are all top-level blocks but the last.
 
     Args:

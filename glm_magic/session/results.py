@@ -16,15 +16,16 @@ from pathlib import PurePath
 from typing import Any
 from uuid import UUID
 
+from glm_magic.api.events import valid_unicode
+from glm_magic.api.line import name_and_message, reason, short
 from glm_magic.api.reply import Reply
-from glm_magic.session.values import to_prompt_text
+from glm_magic.session.values import is_a, to_prompt_text
 
-__all__ = ["ResultError", "error_text", "one_line", "reason", "result_text", "without_halves"]
+__all__ = ["ResultError", "compact_json", "error_text", "result_text"]
 
 # Some 25,000 tokens of English: more than a model makes use of, and a fifth of a window of 128k.
 _RESULT_CHARACTERS = 100_000
 _ERROR_CHARACTERS, _ERROR_LINES = 2_000, 10
-_KIND_CHARACTERS, _REASON_CHARACTERS = 60, 200
 # A value that holds itself is deep, and one that holds its parts many times over is large: both
 # must end. Data that anybody reads is neither.
 _DEPTH, _VALUES = 100, 500_000
@@ -64,9 +65,10 @@ def result_text(value: object) -> str:
         raise
     # The value's own methods run here, whatever they raise.
     except Exception as error:
-        why = one_line(reason(error), _REASON_CHARACTERS)
-        raise ResultError(f"it returned {_a(value)} that cannot be read: {why}") from error
-    return _cut(without_halves(text))
+        raise ResultError(
+            f"it returned {_a(value)} that cannot be read: {reason(error)}"
+        ) from error
+    return _cut(valid_unicode(text))
 
 
 def error_text(error: BaseException) -> str:
@@ -74,33 +76,11 @@ def error_text(error: BaseException) -> str:
 
     At most 10 lines and 2,000 characters of it. One whose message cannot be had is its name.
     """
-    lines = f"error: {reason(error)}".splitlines()
+    lines = f"error: {name_and_message(error)}".splitlines()
     text = "\n".join(lines[:_ERROR_LINES])
     if len(lines) > _ERROR_LINES or len(text) > _ERROR_CHARACTERS:
         return f"{text[: _ERROR_CHARACTERS - 1]}…"
     return text
-
-
-def reason(error: BaseException) -> str:
-    """Return the name and the message of an exception; of one without a message, the name."""
-    message = ""
-    with suppress(Exception):
-        message = without_halves(str(error)).strip()
-    name = type(error).__name__
-    return f"{name}: {message}" if message else name
-
-
-def one_line(text: str, limit: int) -> str:
-    """Return a text in one line of at most so many characters, without controls."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= limit else f"{line[: limit - 1]}…"
-
-
-def without_halves(text: str) -> str:
-    """Return a text that can be sent: halves of surrogate pairs joined, lone ones U+FFFD."""
-    if text.isascii():
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _whole_text(value: object) -> str:
@@ -108,12 +88,13 @@ def _whole_text(value: object) -> str:
         return str.__str__(value)  # not what a subclass makes of it
     if isinstance(value, Reply):
         return value.text
-    if _is_a(value, "pandas", "DataFrame", "Series"):
+    if is_a(value, "pandas", "DataFrame", "Series"):
         return to_prompt_text(value)
-    return _json(_Plain(value).plain(value, 0))
+    return compact_json(_Plain(value).plain(value, 0))
 
 
-def _json(plain: object) -> str:
+def compact_json(plain: object) -> str:
+    """Return the JSON of plain data, without blanks; it has no word for NaN."""
     return json.dumps(plain, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
@@ -168,25 +149,25 @@ class _Plain:
         return self._of_library(value, inner)
 
     def _of_library(self, value: Any, inner: int) -> object:
-        if _is_a(value, "pydantic", "BaseModel"):
+        if is_a(value, "pydantic", "BaseModel"):
             return self.plain(value.model_dump(mode="json", warnings=False), inner)
         if is_dataclass(value) and not isinstance(value, type):
             return {
                 each.name: self.plain(getattr(value, each.name), inner) for each in fields(value)
             }
-        if _is_a(value, "numpy", "floating"):
+        if is_a(value, "numpy", "floating"):
             return _float(float(str(value)))  # float32 keeps its digits
-        if _is_a(value, "numpy", "datetime64", "timedelta64"):
+        if is_a(value, "numpy", "datetime64", "timedelta64"):
             return str(value)
-        if _is_a(value, "numpy", "integer", "bool_"):
+        if is_a(value, "numpy", "integer", "bool_"):
             return value.item()
-        if _is_a(value, "numpy", "void"):  # a row of named columns
+        if is_a(value, "numpy", "void"):  # a row of named columns
             return self.plain(value.item(), inner)
-        if _is_a(value, "numpy", "ndarray"):  # without a dimension
+        if is_a(value, "numpy", "ndarray"):  # without a dimension
             return self.plain(value[()], inner)
-        if _is_a(value, "pandas", "DataFrame", "Series"):
+        if is_a(value, "pandas", "DataFrame", "Series"):
             return to_prompt_text(value)
-        if _is_a(value, "pandas", "Period", "Interval"):
+        if is_a(value, "pandas", "Period", "Interval"):
             return str(value)
         raise self._refusal(value)
 
@@ -205,14 +186,14 @@ class _Plain:
 
     def _key(self, key: object, depth: int) -> str:
         plain = self.plain(key, depth)
-        return plain if isinstance(plain, str) else _json(plain)
+        return plain if isinstance(plain, str) else compact_json(plain)
 
     def _set(self, values: Iterable[Any], depth: int) -> list[object]:
         """The same list each time: sorted, by their JSON where they have no order."""
         with suppress(TypeError):
             values = sorted(values)
         plain = [self.plain(each, depth) for each in values]
-        return plain if isinstance(values, list) else sorted(plain, key=_json)
+        return plain if isinstance(values, list) else sorted(plain, key=compact_json)
 
 
 def _float(value: float) -> float | str | None:
@@ -223,17 +204,15 @@ def _float(value: float) -> float | str | None:
 
 def _is_array(value: Any) -> bool:
     """Whether it is a list of a library's; an array without a dimension is a number."""
-    if _is_a(value, "numpy", "ndarray"):
+    if is_a(value, "numpy", "ndarray"):
         return bool(value.ndim)
-    return _is_a(value, "pandas", "Index") or _is_a(
-        value, "pandas.api.extensions", "ExtensionArray"
-    )
+    return is_a(value, "pandas", "Index") or is_a(value, "pandas.api.extensions", "ExtensionArray")
 
 
 def _elements(value: Any) -> Iterable[Any]:
     """The elements of a list or an array, as Python's own numbers where that loses nothing."""
     elements: Iterable[Any] = value
-    if not _is_a(value, "numpy", "ndarray") or value.size > _VALUES:
+    if not is_a(value, "numpy", "ndarray") or value.size > _VALUES:
         return elements
     # Many times as fast as one by one; float32 would lose its digits, and times their unit.
     if value.dtype.kind in "biuU" or value.dtype == "float64":
@@ -246,15 +225,9 @@ def _is_missing(value: Any) -> bool:
     if value is getattr(sys.modules.get("pandas"), "NA", None):
         return True
     kinds = ("floating", "datetime64", "timedelta64")
-    if isinstance(value, date) or _is_a(value, "numpy", *kinds):
+    if isinstance(value, date) or is_a(value, "numpy", *kinds):
         return bool(value != value)
     return False
-
-
-def _is_a(value: object, module: str, *names: str) -> bool:
-    """Whether a value is of such a class; a module that nobody imported has no values."""
-    kinds = (getattr(sys.modules.get(module), name, None) for name in names)
-    return isinstance(value, tuple(kind for kind in kinds if isinstance(kind, type)))
 
 
 def _a(value: object) -> str:
@@ -262,7 +235,7 @@ def _a(value: object) -> str:
     kind = type(value)
     own = kind.__module__ in ("builtins", "__main__")
     name = kind.__qualname__ if own else f"{kind.__module__}.{kind.__qualname__}"
-    shown = one_line(name, _KIND_CHARACTERS)
+    shown = short(name)
     return f"an {shown}" if shown[:1] in "aeiouAEIOU" else f"a {shown}"
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["to_prompt_text"]
+__all__ = ["is_a", "to_prompt_text"]
 
 # Enough to tell what a table is about; 50 rows of 20 short cells are some 4,000 tokens.
 _ROWS, _COLUMNS, _CELL_CHARACTERS = 50, 20, 200
@@ -49,18 +49,18 @@ def to_prompt_text(value: object) -> str:
     return str(value)
 
 
-def _is_a(value: object, module: str, *names: str) -> bool:
-    """Whether a value is of such a class; a module that nobody imported has no values."""
+def is_a(value: object, module: str, *names: str) -> bool:
+    """Return whether a value is of such a class; a module that nobody imported has no values."""
     kinds = (getattr(sys.modules.get(module), name, None) for name in names)
     return isinstance(value, tuple(kind for kind in kinds if isinstance(kind, type)))
 
 
 def _is_frame(value: object) -> TypeGuard[pd.DataFrame]:
-    return _is_a(value, "pandas", "DataFrame")
+    return is_a(value, "pandas", "DataFrame")
 
 
 def _is_series(value: object) -> TypeGuard[pd.Series[Any]]:
-    return _is_a(value, "pandas", "Series")
+    return is_a(value, "pandas", "Series")
 
 
 # -- tables ------------------------------------------------------------------------------------
@@ -91,7 +91,7 @@ def _labels(index: pd.Index[Any]) -> Iterator[tuple[object, ...]]:
 
 
 def _is_default(index: Any) -> bool:
-    if not _is_a(index, "pandas", "RangeIndex"):
+    if not is_a(index, "pandas", "RangeIndex"):
         return False
     return index.name is None and (index.start, index.step) == (0, 1)
 
@@ -127,7 +127,7 @@ def _plain(value: object) -> object:
     """What JSON holds in place of a value that it has no word for."""
     if isinstance(value, (set, frozenset)):
         return _sorted(value)
-    if _is_a(value, "numpy", "integer", "floating", "bool_"):
+    if is_a(value, "numpy", "integer", "floating", "bool_"):
         number: Any = value
         return number.item()
     return str(value)

@@ -153,6 +153,10 @@ def test_a_long_name_is_cut_to_one_line() -> None:
     assert name == "a b" + "x" * 56 + "…"
 
 
+def test_a_name_behind_many_blanks_is_shown() -> None:
+    assert schema_of_dict(PERSON, " " * 1000 + "person").name == "person"
+
+
 @pytest.mark.parametrize(
     ("tp", "columns", "is_rows"),
     [
