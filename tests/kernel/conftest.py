@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.metadata import distributions, version
 from pathlib import Path
 
 import pytest
+from environments import install_ipykernel, make_environment
 from glm_server import GlmServer
 from kernels import Kernel, start_kernel
 
@@ -29,14 +28,20 @@ def ipykernels(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
 
     @cache
     def install(line: str) -> Path:
-        folder = tmp_path_factory.mktemp(f"ipykernel-{line}")
-        # The one dependency of any of them that another line may not have brought.
-        wanted = (f"ipykernel=={line}.*", "nest-asyncio")
-        options = ("--quiet", "--disable-pip-version-check", "--no-deps", "--target", str(folder))
-        subprocess.run((sys.executable, "-m", "pip", "install", *options, *wanted), check=True)
-        return folder
+        return install_ipykernel(line, tmp_path_factory.mktemp(f"ipykernel-{line}"))
 
     return install
+
+
+@pytest.fixture(scope="session")
+def pythons(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Gives the Python of an environment of a line such as "3.13", made when first asked for."""
+
+    @cache
+    def make(line: str) -> Path:
+        return make_environment(line, tmp_path_factory.mktemp(f"python-{line}"))
+
+    return make
 
 
 @pytest.fixture(scope="module", params=["7.4", "7.3", "6.31"], ids="ipykernel {}".format)

@@ -5,22 +5,14 @@ Their environments lack what a chat never imports: pandas, numpy and matplotlib.
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-import subprocess
-import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from environments import HEAVY
 from glm_server import GlmServer, Script
 from kernels import Cell, Kernel, start_kernel
 
-import glm_magic
-
-PROJECT = Path(__file__).parents[2] / "pyproject.toml"
-HEAVY = {"matplotlib", "numpy", "pandas"}
 ANSWER = "Hello! 你好！I am GLM, 很高兴见到你。"
 STREAMING = Script(text=tuple(f"word{i} " for i in range(200)), pace_s=0.02)
 
@@ -33,42 +25,9 @@ def python_line(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def python(python_line: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def python(python_line: str, pythons: Callable[[str], Path]) -> Path:
     """The Python of an environment that has the package, its light dependencies and a kernel."""
-    found = find_python(python_line)
-    if found is None:
-        pytest.skip(f"no Python {python_line} on the PATH or among pyenv's")
-    folder = tmp_path_factory.mktemp("python")
-    # With a pip of its own: an older one, such as Debian 12's, does not run on newer Pythons.
-    subprocess.run((found, "-m", "venv", str(folder)), check=True)
-    python = folder / "bin" / "python"
-    pip = (str(python), "-m", "pip", "install")
-    options = ("--quiet", "--disable-pip-version-check", "--no-compile")
-    subprocess.run((*pip, *options, *light_dependencies(), "ipykernel"), check=True)
-    # What an editable install comes to, without its build.
-    (packages,) = folder.glob("lib/python*/site-packages")
-    (packages / "glm_magic.pth").write_text(str(Path(glm_magic.__file__).parents[1]))
-    return python
-
-
-def find_python(line: str) -> str | None:
-    """The path of a Python of this line: one on the PATH, or one of pyenv's."""
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    beside = sorted(map(str, pyenv.glob(f"versions/{line}.*/bin/python{line}")))
-    candidates = (shutil.which(f"python{line}"), *beside)
-    return next((path for path in candidates if path and starts(path)), None)
-
-
-def starts(python: str) -> bool:
-    """Whether a Python runs at all: what pyenv puts on the PATH may only say where one is."""
-    return subprocess.run((python, "-c", "import venv"), capture_output=True).returncode == 0
-
-
-def light_dependencies() -> list[str]:
-    wanted = tomllib.loads(PROJECT.read_text())["project"]["dependencies"]
-    names = {each: re.split(r"[^\w-]", each)[0] for each in wanted}
-    assert set(names.values()) >= HEAVY
-    return [each for each in wanted if names[each] not in HEAVY]
+    return pythons(python_line)
 
 
 @pytest.fixture(scope="module")

@@ -26,15 +26,43 @@ def run_on_own_loop(awaitable: Awaitable[T]) -> T:
         Exception: what the awaitable raises.
     """
     loop = _own_loop()
-    if loop.is_running():
-        # The cell that waits runs inside a step of this very loop, which must therefore run
-        # again within itself. asyncio forbids that, and nest_asyncio2 lets it: nothing else does,
-        # and it patches asyncio in the user's kernel. Hence only here, when a coroutine is
-        # called, and for this loop only. Not the original nest_asyncio: on ipykernel 7 it drops
-        # queued cells, and on Python 3.14 it fails.
-        import nest_asyncio2
+    if not loop.is_running():
+        return _run(loop, awaitable)
+    # The cell that waits runs inside a step of this very loop, which must therefore run again
+    # within itself. asyncio forbids that, and nest_asyncio2 lets it: nothing else does, and it
+    # patches asyncio in the user's kernel. Hence only here, when a coroutine is called, and for
+    # this loop only. Not the original nest_asyncio: on ipykernel 7 it drops queued cells, and on
+    # Python 3.14 it fails.
+    import nest_asyncio2
 
-        nest_asyncio2.apply(loop)
+    nest_asyncio2.apply(loop)
+    with _outer_step_kept(loop):
+        return _run(loop, awaitable)
+
+
+@contextmanager
+def _outer_step_kept(loop: Any) -> Iterator[None]:
+    """Leave as many callbacks ready as there were before.
+
+    Expected: a step of a loop runs what is ready, also after a loop within it. Actual: asyncio's
+    own `_run_once` counts what is ready, then pops as many; the inner loop has run some of them,
+    the outer one finds none, raises IndexError, and the kernel ends. nest_asyncio2 brings a
+    `_run_once` that bears that, but the step that is under way when it is first applied is still
+    asyncio's. `_ready` is private; where it is missing nothing is done.
+    """
+    before = len(getattr(loop, "_ready", ()))
+    try:
+        yield
+    finally:
+        for _ in range(before - len(getattr(loop, "_ready", ()))):
+            loop.call_soon(_nothing)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _run(loop: asyncio.AbstractEventLoop, awaitable: Awaitable[T]) -> T:
     task = loop.create_task(_wait_for(awaitable))
     with _cancelled_by_interrupt(loop, task) as interrupts:
         try:
