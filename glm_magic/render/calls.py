@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from glm_magic.api.rounds import Call, Round
-from glm_magic.render.clean import clean_line, clean_text
+from glm_magic.render.clean import clean_line, clean_text, escape
 from glm_magic.render.frame import muted
-from glm_magic.render.markdown import render_line, render_markdown, render_plain
+from glm_magic.render.markdown import render_line, render_markdown
 from glm_magic.render.words import timed
 
 __all__ = ["call_line", "render_calls", "render_calls_plain", "render_rounds"]
@@ -20,6 +20,8 @@ _CELL_CHARACTERS = 200
 # What of a text is shown at all; the model has had all of it.
 _TEXT_CHARACTERS = 20_000
 _BELOW = '<tr><td colspan="4" style="text-align: left; padding-left: 2em">'
+# Without the ground of its own that a theme gives a `<pre>`: it stands in a striped table.
+_PLAIN = "margin: 0; background: none; white-space: pre-wrap; overflow-wrap: anywhere"
 _STATES = {
     "asked": "not called",
     "running": "running …",
@@ -78,9 +80,7 @@ def _pieces(rounds: Sequence[Round]) -> Iterator[Call | str]:
 
 def _sent_back(each: Round) -> str:
     why = render_line(f"An answer that did not fit was sent back: {each.problem}")
-    return (
-        f"<details><summary>{why}</summary>{render_plain(each.text[:_TEXT_CHARACTERS])}</details>"
-    )
+    return f"<details><summary>{why}</summary>{_text(each.text)}</details>"
 
 
 def render_calls(calls: Sequence[Call]) -> str:
@@ -114,22 +114,24 @@ def _folded(text: str) -> str:
     is_short = len(text) <= _CELL_CHARACTERS and "\n" not in text.strip()
     if is_short:
         return line
-    return f"<details><summary>{line}</summary>{render_plain(_cut(text))}</details>"
+    return f"<details><summary>{line}</summary>{_text(text)}</details>"
 
 
 def _printed(call: Call) -> str:
     if not call.printed.strip():
         return ""
-    return f"{_BELOW}{muted('printed')}{render_plain(_cut(call.printed.rstrip()))}</td></tr>"
+    return f"{_BELOW}{muted('printed')}{_text(call.printed)}</td></tr>"
 
 
 def _traceback(call: Call) -> str:
     if not call.traceback:
         return ""
-    return (
-        f"{_BELOW}<details><summary>Traceback</summary>"
-        f"{render_plain(_cut(call.traceback.rstrip()))}</details></td></tr>"
-    )
+    details = f"<details><summary>Traceback</summary>{_text(call.traceback)}</details>"
+    return f"{_BELOW}{details}</td></tr>"
+
+
+def _text(text: str) -> str:
+    return f'<pre style="{_PLAIN}">\n{escape(_cut(text.strip()))}</pre>'
 
 
 def _cut(text: str) -> str:
