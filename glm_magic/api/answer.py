@@ -12,7 +12,15 @@ from typing import Any, Protocol
 from glm_magic.api.code import json_text, refuse_number
 from glm_magic.api.line import REASON_CHARACTERS, TOO_DEEP, quoted, short
 
-__all__ = ["Misfit", "NoJson", "Reader", "find_json", "place_words", "value_words"]
+__all__ = [
+    "Misfit",
+    "NoJson",
+    "Reader",
+    "find_json",
+    "load_json",
+    "place_words",
+    "value_words",
+]
 
 # Half of a surrogate pair: valid JSON, but no text, so that neither files nor frames take it.
 _HALF = re.compile("\\\\u[dD][89a-fA-F]|[\ud800-\udfff]")
@@ -42,7 +50,7 @@ def find_json(text: str) -> tuple[str, Any]:
     """
     source = json_text(text)
     try:
-        return _load_in(source) if source is text else (source, _load(source))
+        return _load_in(source) if source is text else (source, load_json(source))
     except RecursionError as error:
         raise NoJson(TOO_DEEP) from error
     except ValueError as error:
@@ -53,7 +61,7 @@ def find_json(text: str) -> tuple[str, Any]:
 def _load_in(text: str) -> tuple[str, Any]:
     """The JSON of a text without a fence, which may have words around it."""
     try:
-        return text, _load(text)
+        return text, load_json(text)
     except ValueError:
         start = re.search(r"[{[]", text)
         end = max(text.rfind("}"), text.rfind("]")) + 1
@@ -62,11 +70,17 @@ def _load_in(text: str) -> tuple[str, Any]:
             raise
         # What is wrong with JSON that was cut off shows in all of it only.
         with suppress(ValueError) if text.lstrip()[0] in "{[" else nullcontext():
-            return inside, _load(inside)
+            return inside, load_json(inside)
         raise
 
 
-def _load(source: str) -> Any:
+def load_json(source: str) -> Any:
+    """Return the value of JSON text that Python and the wire both can hold.
+
+    Raises:
+        ValueError: it is no JSON, or has NaN, an endless number, or half of a character.
+        RecursionError: it is nested too deep to be read.
+    """
     value = json.loads(source, parse_constant=refuse_number, parse_float=_finite)
     if _HALF.search(source):
         try:

@@ -83,6 +83,7 @@ class Job(Generic[T]):
         self._work = work
         self._task: asyncio.Task[T] | None = None
         self.ended = False
+        self._is_over = threading.Event()
         self._loop.call_soon_threadsafe(self._start)
 
     def _start(self) -> None:
@@ -91,7 +92,11 @@ class Job(Generic[T]):
 
         self._task = self._loop.create_task(run())
         # Not a `finally` in the coroutine: one that is cancelled before its first step has none.
-        self._task.add_done_callback(lambda _: self._queue.put(self._END))
+        self._task.add_done_callback(lambda _: self._finish())
+
+    def _finish(self) -> None:
+        self._queue.put(self._END)
+        self._is_over.set()
 
     def __enter__(self) -> Self:
         return self
@@ -122,6 +127,10 @@ class Job(Generic[T]):
             self.ended = True
             values.pop()
         return values
+
+    def rest(self, timeout_s: float) -> None:
+        """Let values gather for `timeout_s`, or until no more come."""
+        self._is_over.wait(timeout_s)
 
     def wait(self, timeout_s: float) -> None:
         """Wait until the coroutine has ended, at most `timeout_s`."""

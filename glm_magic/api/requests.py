@@ -147,7 +147,8 @@ def _build_tools(request: ChatRequest) -> list[dict[str, Any]]:
 def _build_format(request: ChatRequest) -> dict[str, Any] | None:
     """OpenAI's structured outputs, which llama.cpp and vLLM take too, or the older JSON mode."""
     if request.schema:
-        schema = {"name": "answer", "strict": True, "schema": json.loads(request.schema)}
+        # Not "strict", which OpenAI has for schemas without optional fields alone.
+        schema = {"name": "answer", "schema": json.loads(request.schema)}
         return {"type": "json_schema", "json_schema": schema}
     return {"type": "json_object"} if request.is_json else None
 

@@ -70,13 +70,16 @@ class Round:
         """Return the messages that the next request has of it.
 
         Args:
-            keep_reasoning: whether the model's thoughts go along, as they are to within a reply.
+            keep_reasoning: whether the model's thoughts before its calls go along, as they are
+                to within a reply.
         """
-        reasoning = self.reasoning if keep_reasoning else ""
+        reasoning = self.reasoning if keep_reasoning and self.calls else ""
         asked = tuple(call.asked for call in self.calls)
         own = Message("assistant", self.text, reasoning, asked)
         if self.problem:
-            return [own, Message("user", f"{_MEND} {self.problem}")]
+            # Servers refuse a message without a text.
+            said = [own] if self.text.strip() else []
+            return [*said, Message("user", f"{_MEND} {self.problem}")]
         results = (Message("tool", call.result, call_id=call.id) for call in self.calls)
         return [own, *results]
 

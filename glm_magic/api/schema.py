@@ -7,9 +7,9 @@ Neither fetches anything.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,23 @@ class AnswerSchema:
     _has_fields: bool = field(repr=False)
     _key: str = field(repr=False)
     _reader: Reader = field(repr=False)
+    _made_by: tuple[Callable[..., AnswerSchema], tuple[Any, ...]] = field(repr=False)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, AnswerSchema):
+            return NotImplemented
+        return (self.name, self.json_schema) == (other.name, other.json_schema)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __reduce__(self) -> tuple[Callable[..., AnswerSchema], tuple[Any, ...]]:
+        """Let a copy, also in another process, be made of what this was made of."""
+        return self._made_by
+
+    def made_by(self, make: Callable[..., AnswerSchema], *args: Any) -> AnswerSchema:
+        """Return the same schema, whose copies are made in another way."""
+        return replace(self, _made_by=(make, args))
 
     @property
     def instruction(self) -> str:
@@ -154,7 +171,8 @@ def schema_of_type(tp: Any, name: str) -> AnswerSchema:
         raise
     except BaseException as error:  # a class may even raise SystemExit
         raise SettingsError(f"{short(name)} has no JSON Schema: {type_reason(error)}") from error
-    return AnswerSchema(short(name), sent, *shape, reader.key, reader)
+    made_by = (schema_of_type, (tp, name))
+    return AnswerSchema(short(name), sent, *shape, reader.key, reader, made_by)
 
 
 def schema_of_dict(schema: Mapping[str, Any], name: str) -> AnswerSchema:
@@ -174,4 +192,5 @@ def schema_of_dict(schema: Mapping[str, Any], name: str) -> AnswerSchema:
     except Exception as error:  # a mapping of the user's own may raise anything
         words = str(error) if isinstance(error, BadSchema) else reason(error)
         raise SettingsError(f"{short(name)} is no valid JSON Schema: {words}") from error
-    return AnswerSchema(short(name), sent, *shape, reader.key, reader)
+    made_by = (schema_of_dict, (plain, name))
+    return AnswerSchema(short(name), sent, *shape, reader.key, reader, made_by)

@@ -129,7 +129,9 @@ class Making(Generic[V]):
         """
         while not self._stop.is_asked and (request := self._rounds.request):
             self._send(request)
-            self._show_rounds()
+            # A call is shown when it begins; unless somebody is asked about it first.
+            if not self._rounds.calls or self._exchange.confirms:
+                self._show_rounds()
             self._make_calls()
 
     def check(self) -> None:

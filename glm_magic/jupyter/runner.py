@@ -64,7 +64,7 @@ def follow(job: Job[T], view: View, *, clock: Callable[[], float] = time.perf_co
 def _after(job: Job[Any], wait_s: float) -> list[Any]:
     """What came in the next `wait_s`: one wake-up a frame, not one a value."""
     if wait_s > 0:
-        time.sleep(wait_s)
+        job.rest(wait_s)
     return job.take(0)
 
 

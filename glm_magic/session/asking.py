@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -157,13 +157,24 @@ def _check_keys(session: Session, request: ChatRequest) -> None:
     Turns before the last were looked at when they were new.
     """
     known = session.keys.known()
-    query = request.web_search.query if request.web_search else ""
     new = (*request.messages[:1], *request.messages[-1:])
-    asked = request.knowledge.prompt if request.knowledge else ""
-    extra = (text for _, text in request.extra)
-    texts = (*(message.content for message in new), query, asked, *request.stop, *extra)
+    texts = (*(message.content for message in new), *request.stop, *_texts_beside(request))
     if any(holds_own_key(text, known) for text in texts):
         raise SettingsError("the prompt holds this session's API key; nothing was sent")
+
+
+def _texts_beside(request: ChatRequest) -> Iterator[str]:
+    """What is sent beside the messages that a value of the notebook may stand in."""
+    if request.web_search:
+        yield request.web_search.query
+    if request.knowledge:
+        yield from (request.knowledge.id, request.knowledge.prompt)
+    for server in request.mcp:
+        yield from (server.label, server.url)
+    for function in request.functions:  # a default is in its schema
+        yield from (function.description, function.parameters)
+    yield request.schema
+    yield from (text for _, text in request.extra)
 
 
 def _build_messages(

@@ -6,6 +6,7 @@ before the web (its description of December 2024; its schema of May 2026 has no 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,8 @@ from glm_magic.session.options import ChatOptions
 from glm_magic.session.settings import GlmMagic
 
 __all__ = ["Offer", "build_offer"]
+
+_PLACE = re.compile(r"{{\s*knowledge\s*}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ def _check_options(options: ChatOptions) -> None:
         )
     if options.confirm and not options.tools:
         raise SettingsError("--confirm asks before a function is called; --tool NAME offers one")
+    if options.knowledge is not None and not options.knowledge.strip():
+        raise SettingsError("--knowledge needs the id of a knowledge base")
     if options.knowledge_prompt is not None and not options.knowledge:
         raise SettingsError("--knowledge-prompt is for what --knowledge ID finds; give both")
 
@@ -101,7 +106,7 @@ def _knowledge(options: ChatOptions, endpoint: Endpoint) -> KnowledgeBase | None
             f"knowledge bases are the platform's: {endpoint.host} has none; it needs a GLM key"
         )
     prompt = options.knowledge_prompt or ""
-    if prompt and "knowledge" not in prompt:
+    if prompt and not _PLACE.search(prompt):
         raise SettingsError(
             "--knowledge-prompt needs {{ knowledge }}, in whose place the finds are put"
         )

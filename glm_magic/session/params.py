@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Collection, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
+from glm_magic.api.answer import load_json
+from glm_magic.api.line import short
 from glm_magic.errors import SettingsError
 from glm_magic.session.names import did_you_mean
 
 __all__ = ["check_params", "parse_param"]
 
+_NAME = re.compile(r"[^\s\"'\\]{1,64}")
 # What has a way of its own, which does more than to send it.
 _OWN_WAYS = {
     "model": "-m",
@@ -28,20 +31,17 @@ def parse_param(text: str) -> tuple[str, str]:
         ValueError: it has no name, or its value is no JSON; the message says what is.
     """
     name, equals, value = text.partition("=")
-    if not equals or not name.strip():
-        raise ValueError(f"'{text[:60]}' is not NAME=JSON, such as seed=7")
+    name = name.strip()
+    if not equals or not name.isprintable() or not _NAME.fullmatch(name):
+        raise ValueError(f"'{short(text.strip())}' is not NAME=JSON, such as seed=7")
     try:
-        json.loads(value, parse_constant=_refuse)
+        load_json(value)
     except (ValueError, RecursionError):
         raise ValueError(
-            f"{name}={value[:60]} is no JSON; quotes stay where others stand around: "
+            f"{name}={short(value)} is no JSON; quotes stay where others stand around: "
             f"""'{name}="text"', '{name}={{"a": 1}}'"""
         ) from None
-    return name.strip(), value
-
-
-def _refuse(name: str) -> NoReturn:
-    raise ValueError(name)
+    return name, value
 
 
 def check_params(
@@ -59,12 +59,14 @@ def check_params(
         SettingsError: one of them cannot be sent.
     """
     names = [name for name, _ in params]
+    # That is how temperature 0 is sent.
+    taken = {*body, *(("temperature",) if "do_sample" in body else ())}
     for place, name in enumerate(names):
         if way := _OWN_WAYS.get(name):
             raise SettingsError(f"--param {name}: that has a way of its own: {way}")
         if name in names[:place]:
             raise SettingsError(f"--param {name} is there twice; leave one out")
-        if name in body and name not in _IMPLIED:
+        if name in taken and name not in _IMPLIED:
             raise SettingsError(
                 f"--param {name}: an option or a setting sends that already; leave one out"
             )

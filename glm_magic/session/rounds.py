@@ -46,6 +46,7 @@ class Rounds:
         self._calls: list[Call] = []
         self._replies: list[Reply] = []
         self._is_over = False
+        self._fits = False
 
     @property
     def request(self) -> ChatRequest | None:
@@ -114,10 +115,12 @@ class Rounds:
     def _problem_to_mend(self, own: Reply) -> str:
         schema = self._exchange.reply.schema
         has_ended = own.state == "complete" and own.finish_reason in (None, "stop")
-        is_first = not any(each.problem for each in self._ended)
-        if schema is None or not has_ended or not is_first or self._goes_on:
+        if schema is None or not has_ended or self._goes_on:
             return ""
-        return schema.problem(own.text)
+        problem = schema.problem(own.text)
+        self._fits = not problem
+        was_mended = any(each.problem for each in self._ended)
+        return "" if was_mended else problem
 
     @property
     def reply(self) -> Reply:
@@ -153,7 +156,8 @@ class Rounds:
         reply = self.reply
         if reply.state == "complete" and reply.tool_calls and self._exchange.functions:
             raise ReplyError(self._why_no_answer(reply))
-        check_answer(replace(reply, schema=self._exchange.reply.schema))
+        if not self._fits:
+            check_answer(replace(reply, schema=self._exchange.reply.schema))
 
     def _why_no_answer(self, reply: Reply) -> str:
         if not self._is_too_often:

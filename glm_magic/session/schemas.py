@@ -38,6 +38,8 @@ _FIELD = re.compile(r"\w[\w-]*")
 # Chinese punctuation separates as well.
 _COMMAS, _COLONS, _BLANKS = ",，", ":：", " \t\r\n"
 _CLOSING = {"]": "[", ")": "(", "}": "{"}
+_FIELDS = re.compile(r"[\s,，:：]")
+_NAMES = re.compile(r"[^\W\d]\w*")
 # More than any answer needs, and far from the depth that Python and pydantic give up at.
 _LIMIT_DEPTH = 20
 
@@ -66,7 +68,12 @@ def find_schema(text: str, namespace: Mapping[str, Any]) -> AnswerSchema:
     meaning = _Notebook(namespace).meaning(words)
     if isinstance(meaning, _JsonSchema):
         return schema_of_dict(meaning.schema, words)
-    return schema_of_type(meaning, words)
+    schema = schema_of_type(meaning, words)
+    if not _FIELDS.search(words):
+        return schema
+    # The type of fields in short has no name that a copy could find it by.
+    used = {name: namespace[name] for name in _NAMES.findall(words) if name in namespace}
+    return schema.made_by(find_schema, words, used)
 
 
 @dataclass(frozen=True, slots=True)

@@ -254,13 +254,17 @@ class Session:
     def recall(self, exchange: Exchange) -> Exchange | None:
         """Return an exchange with the answer that memory has, if it may be answered from there.
 
-        Never where functions are offered: what they give may be another thing by now.
+        Never where functions are offered: what they give may be another thing by now. Nor is an
+        answer that does not fit: it is asked for again.
         """
         settings = exchange.settings
         if settings is None or not settings.cache or exchange.functions:
             return None
         cached = self.cache.find(exchange.request, exchange.endpoint)
-        return None if cached is None else exchange.with_reply(cached)
+        schema = exchange.reply.schema
+        if cached is None or (schema and schema.problem(cached.text)):
+            return None
+        return exchange.with_reply(cached)
 
     def keep(self, exchange: Exchange) -> None:
         """Remember an exchange as the last one, in its chat and for the next of its like."""

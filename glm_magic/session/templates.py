@@ -14,6 +14,8 @@ __all__ = ["PromptTemplate", "Templates"]
 
 # The name of what stands in the cell that uses a template.
 BODY = "body"
+# Its `{{ knowledge }}` and `{{ question }}` are no variables of the notebook.
+_THEIRS = "--knowledge-prompt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ class PromptTemplate:
         """The names that its text and its options need, in the order of their first use."""
         if self.is_raw:
             return ()
-        found = [name for part in (self.text, *self.words) for name in parse_prompt(part).variables]
+        parts = (self.text, *_filled_in(self.words))
+        found = [name for part in parts for name in parse_prompt(part).variables]
         return tuple(dict.fromkeys(found))
 
     @property
@@ -59,6 +62,13 @@ class PromptTemplate:
     def join(self, body: str) -> str:
         """Return the text as it is, and the body below it."""
         return _joined(self.text, body)
+
+
+def _filled_in(words: tuple[str, ...]) -> list[str]:
+    """The words of a line but for what the platform fills in itself."""
+    is_theirs = (word.partition("=")[0] == _THEIRS for word in words)
+    follows = (False, *(word == _THEIRS for word in words))
+    return [w for w, own, after in zip(words, is_theirs, follows, strict=False) if not own | after]
 
 
 def _joined(text: str, body: str) -> str:

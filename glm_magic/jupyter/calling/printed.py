@@ -53,6 +53,9 @@ class _Tap(io.TextIOBase):
         taken.add(text)
         return len(text)
 
+    def close(self) -> None:
+        """Leave the stream open, which is another's; a tap that is forgotten is closed too."""
+
     def flush(self) -> None:
         self._stream.flush()
 

@@ -41,6 +41,15 @@ class Widgets:
         """Close each widget with all that belongs to it."""
         close_widgets(self._all)
 
+    def close_some(self, widgets: Iterable[Any]) -> None:
+        """Close some of the widgets, but not what they share with others."""
+        for widget in widgets:
+            self._all.remove(widget)
+            if isinstance(widget, ipywidgets.HTML):
+                widget.close()
+            else:
+                close_widgets([widget])
+
 
 def close_widgets(widgets: Iterable[Any]) -> None:
     """Close each widget with its layout and style, which are models of their own."""
@@ -110,6 +119,12 @@ class Column:
         group = self._widgets.new_html(html)
         self._groups.children = (*self._groups.children, group)
         return group
+
+    def close(self) -> None:
+        """Close its widgets; it must not be shown any more."""
+        groups = [part for part in self.box.children if part is not self._tail]
+        pieces = [piece for group in groups for piece in group.children]
+        self._widgets.close_some([*pieces, *groups, self._tail, self.box])
 
     def replace(self, html: str) -> None:
         """Show `html` in the place of all that was drawn, for good."""

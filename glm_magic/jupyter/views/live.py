@@ -102,7 +102,8 @@ class LiveView:
     def dirty(self) -> bool:
         """Whether there is something new to draw."""
         thinks = self._thoughts.is_waiting and self._shows_thoughts
-        return self._answer.is_waiting or thinks or self._status.dirty
+        answers = self._answer.is_waiting and not self._is_round_over
+        return answers or thinks or self._status.dirty
 
     @property
     def _shows_thoughts(self) -> bool:
@@ -130,7 +131,8 @@ class LiveView:
             self._thoughts.paint()
         elif self._reasoning and not self._is_folded:
             self._fold()
-        self._answer.paint()
+        if not self._is_round_over:
+            self._answer.paint()
 
     def show_rounds(self, rounds: Sequence[Round]) -> None:
         """Show all rounds so far, as the final output does; what comes next is not of them."""
@@ -138,7 +140,8 @@ class LiveView:
             if not self._rounds or len(rounds) - self._first_shown > _ROUNDS_A_WIDGET:
                 self._first_shown = len(rounds) - 1
                 self._past.children = (*self._past.children, self._widgets.new_html())
-            self._end_round()
+            if not self._is_round_over:
+                self._end_round()
         self._rounds = tuple(rounds)
         self._past.children[-1].value = live_frame(render_rounds(rounds[self._first_shown :]))
 
@@ -147,7 +150,8 @@ class LiveView:
         self._is_round_over = True
         if self._reasoning:
             self._fold()
-        self._answer.replace("")
+        self._box.children = self._box.children[:3]
+        self._answer.close()
 
     def _fold(self) -> None:
         """Fold the reasoning, once: what comes of it later is in the final output."""
