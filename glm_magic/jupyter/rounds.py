@@ -168,14 +168,15 @@ class Making(Generic[V]):
 
     def _note(self, place: int, call: Call) -> None:
         self._rounds.note(place, call)
-        if self.view is not None and call.state == "running":
-            self.view.feed([Waiting(inf, f"calling {call.name} …")])
-        self._show_rounds()
+        self._show_rounds(f"calling {call.name} …" if call.state == "running" else "")
 
-    def _show_rounds(self) -> None:
-        if self.view is not None and (rounds := self._rounds.so_far):
-            self.view.show_rounds(rounds)
-            self.view.paint()
+    def _show_rounds(self, phase: str = "") -> None:
+        if self.view is None or not (rounds := self._rounds.so_far):
+            return
+        self.view.show_rounds(rounds)
+        if phase:
+            self.view.feed([Waiting(inf, phase)])
+        self.view.paint()
 
 
 def _ended(stream: ReplyStream) -> Reply:

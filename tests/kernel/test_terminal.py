@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pexpect
 import pytest
-from glm_server import SOURCES, GlmServer, Script, failure
+from glm_server import SOURCES, GlmServer, Script, call, failure
 
 # From Python 3.12 on; the server's thread holds no lock that the child could need.
 pytestmark = pytest.mark.filterwarnings(
@@ -294,3 +294,30 @@ def test_with_rich_a_terminal_gets_styles_and_moves_of_our_own_only(
     rest = re.sub(r"\x1b\[([0-9;]*m|[0-9]*A|2K|\?25[lh])", "", screen)
     assert re.findall(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u2069]", rest) == []
     assert "[image: i (https://e.org/p.png)]" in rest
+
+
+def test_calls_are_printed_as_they_end_between_the_words(
+    terminal: Terminal, server: GlmServer
+) -> None:
+    terminal.run(
+        "exec('async def late(x: int) -> int:\\n \"Late.\"\\n print(5 * x)\\n return 2 * x')"
+    )
+    calls = (call("late", x=3), call("late", x="a"), call("nope"))
+    server.queue(Script(text=("Let me ", "see."), tool_calls=calls), Script(text=("Well, 6.",)))
+    screen = terminal.run("%%glm --tool late\nTwice 3?")
+    lines = [line.strip() for line in screen.splitlines() if line.strip()]
+    assert lines[lines.index("Let me see.") :][:7] == [
+        "Let me see.",
+        "(calling late …)",
+        "→ late(x=3): 6 (0.00 s)",
+        "15",
+        "→ late(x=\"a\"): error: x: Input should be a valid integer (got 'a')",
+        "→ nope(): error: there is no function 'nope'; there are: late",
+        "Well, 6.",
+    ]
+
+
+def test_an_answer_that_was_sent_back_is_told(terminal: Terminal, server: GlmServer) -> None:
+    server.queue(Script(text=('{"x": "a"}',)), Script(text=('{"x": 1}',)))
+    screen = terminal.run('%%glm --schema "x int, y int?"\nSay')
+    assert "(sent back: x: Input should be a valid integer" in screen

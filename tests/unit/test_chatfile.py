@@ -7,6 +7,7 @@ import pytest
 
 from glm_magic.api.events import Usage
 from glm_magic.api.reply import Reply
+from glm_magic.api.rounds import Call, Round
 from glm_magic.errors import SettingsError
 from glm_magic.session.chatfile import read_chat, write_chat
 from glm_magic.session.chats import Chat, Turn, TurnKey
@@ -121,3 +122,22 @@ def test_odd_values_of_a_turn_are_left_out(tmp_path: Path) -> None:
     name, turns = read_chat(path)
     assert name == "3"
     assert (turns[0].reply.state, turns[0].reply.usage) == ("complete", Usage())
+
+
+def test_the_calls_of_an_answer_are_in_the_file(tmp_path: Path) -> None:
+    call = Call("1", "weather", '{"city": "北京"}', "done", "sunny\nday", "asking", "", 0.5)
+    rounds = (Round("Let me see.", "Hm.", (call,), usage=Usage(1, 2, 3)),)
+    chat = Chat("s", [Turn(None, "a", Reply("b", state="complete", model="m", rounds=rounds))])
+    write_chat(chat, tmp_path / "s.json")
+    (turn,) = read_chat(tmp_path / "s.json")[1]
+    assert turn.reply.rounds == rounds
+    write_chat(chat, tmp_path / "s.md")
+    assert '- `weather({"city": "北京"})`: sunny day\n' in (tmp_path / "s.md").read_text("utf-8")
+
+
+def test_calls_that_are_damaged_are_read_as_far_as_they_go(tmp_path: Path) -> None:
+    turn = {"prompt": "a", "answer": "b", "rounds": [1, {"calls": [{"id": 1, "state": "x"}, 2]}]}
+    content = {"format": "glm_magic chat", "version": 1, "name": "s", "turns": [turn]}
+    (tmp_path / "s.json").write_text(json.dumps(content))
+    (read,) = read_chat(tmp_path / "s.json")[1]
+    assert read.reply.calls == (Call("", "", "", "done"),)

@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -125,7 +126,20 @@ def test_options_are_completed() -> None:
     assert complete("%%glm --th|") == ["--thinking"]
     assert complete("%%glm -m glm-5 --web|") == ["--web-search"]
     assert complete("  %%glm --max-to|") == ["--max-tokens", "--max-tool-rounds"]
-    assert complete("\n\n%%glm --max-t|") == ["--max-tokens"]
+    assert complete("\n\n%%glm --max-tok|") == ["--max-tokens"]
+
+
+def test_functions_and_schemas_are_completed() -> None:
+    @dataclass
+    class Person:
+        name: str
+
+    book = {"type": "object", "properties": {}}
+    more: dict[str, object] = {"Person": Person, "book": book, "double": lambda x: 2 * x}
+    assert complete("%%glm --tool |", **more) == ["double"]
+    assert complete("%%glm --tool double --tool d|", **more) == ["double"]
+    assert complete("%%glm --schema |", **more) == ["book", "Person"]
+    assert complete("%%glm --schema P|", **more) == ["Person"]
 
 
 def test_the_first_word_may_be_a_subcommand() -> None:

@@ -15,6 +15,7 @@ from glm_magic.api.events import (
     Finished,
     Identified,
     ReasoningDelta,
+    ServerCalled,
     Source,
     SourcesFound,
     TextDelta,
@@ -308,3 +309,27 @@ JSON = st.recursive(
 def test_no_json_makes_parsing_fail(chunks: list[dict[str, Any]]) -> None:
     for event in parse(*chunks):
         repr(event).encode("utf-8")
+
+
+def test_calls_of_mcp_servers_are_the_platforms_own() -> None:
+    listed = {
+        "id": "m1",
+        "type": "mcp_list_tools",
+        "server_label": "search",
+        "tools": [{"name": "web"}],
+    }
+    called = {
+        "id": "m2",
+        "type": "mcp_call",
+        "server_label": "search",
+        "name": "web",
+        "arguments": '{"q": "北京"}',
+        "output": "found",
+    }
+    failed = {**called, "id": "m3", "output": None, "error": "no such page"}
+    entries = [{"id": "x", "type": "mcp", "mcp": each} for each in (listed, called, failed)]
+    assert parse({"choices": [{"delta": {"tool_calls": entries}}]}) == [
+        ServerCalled("m1", "search.mcp_list_tools", "", '[{"name": "web"}]'),
+        ServerCalled("m2", "search.web", '{"q": "北京"}', "found"),
+        ServerCalled("m3", "search.web", '{"q": "北京"}', "no such page", True),
+    ]

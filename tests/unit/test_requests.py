@@ -13,7 +13,14 @@ from glm_magic.api.requests import (
     build_embedding,
     build_messages,
 )
-from glm_magic.api.tool import WebSearch, build_web_search
+from glm_magic.api.tool import (
+    FunctionTool,
+    KnowledgeBase,
+    McpServer,
+    ToolCall,
+    WebSearch,
+    build_web_search,
+)
 
 ASK = ChatRequest("glm-4.7", (Message("user", "你好"),))
 PLAIN = {"model": "glm-4.7", "messages": [{"role": "user", "content": "你好"}], "stream": True}
@@ -137,3 +144,101 @@ def test_embeddings_are_asked_for_in_one_request() -> None:
 def test_dimensions_are_sent_when_chosen() -> None:
     body = build_embedding(EmbeddingRequest("embedding-3", ("a",), dimensions=256))
     assert body == {"model": "embedding-3", "input": ["a"], "dimensions": 256}
+
+
+WEATHER = FunctionTool("weather", "Tell the weather.", '{"type": "object", "properties": {}}')
+HELLO = ASK.messages
+
+
+def _sent(request: ChatRequest) -> dict[str, Any]:
+    return build_chat(request, speaks_glm=True)
+
+
+def test_functions_are_offered_with_their_schemas() -> None:
+    body = _sent(ChatRequest("glm-4-plus", HELLO, functions=(WEATHER,)))
+    function = {
+        "name": "weather",
+        "description": "Tell the weather.",
+        "parameters": {"type": "object", "properties": {}},
+    }
+    assert body["tools"] == [{"type": "function", "function": function}]
+    assert "tool_stream" not in body
+
+
+@pytest.mark.parametrize(
+    ("model", "streams"),
+    [
+        ("glm-5.3", True),
+        ("GLM-5-Turbo", True),
+        ("glm-4.7-flash", True),
+        ("glm-4.6", True),
+        ("glm-4.6v", False),
+        ("glm-5v-turbo", False),
+        ("glm-4.5-air", False),
+        ("qwen", False),
+    ],
+)
+def test_arguments_stream_where_the_documents_have_it(model: str, streams: bool) -> None:
+    request = ChatRequest(model, HELLO, functions=(WEATHER,))
+    assert ("tool_stream" in _sent(request)) is streams
+    assert "tool_stream" not in _sent(replace(request, stream=False))
+    assert "tool_stream" not in build_chat(request, speaks_glm=False)
+
+
+def test_calls_and_their_results_are_messages() -> None:
+    calls = (ToolCall("c1", "weather", '{"city": "北京"}'), ToolCall("c2", "weather", "{broken"))
+    asked = Message("assistant", "", "Hm.", calls)
+    messages = (*HELLO, asked, Message("tool", "sunny", call_id="c1"))
+    body = _sent(ChatRequest("glm-4.7", messages))
+    function = {"name": "weather", "arguments": '{"city": "北京"}'}
+    broken = {"name": "weather", "arguments": "{}"}
+    assert body["messages"][1:] == [
+        {
+            "role": "assistant",
+            "content": "",
+            "reasoning_content": "Hm.",
+            "tool_calls": [
+                {"id": "c1", "type": "function", "function": function},
+                {"id": "c2", "type": "function", "function": broken},
+            ],
+        },
+        {"role": "tool", "content": "sunny", "tool_call_id": "c1"},
+    ]
+    # Reasoning between calls is no reasoning of earlier turns.
+    assert "thinking" not in body
+
+
+def test_a_knowledge_base_and_a_server_are_tools() -> None:
+    base = KnowledgeBase("k1", "{{ knowledge }} {{ question }}")
+    assert _sent(ChatRequest("glm-4.7", HELLO, knowledge=base))["tools"] == [
+        {
+            "type": "retrieval",
+            "retrieval": {
+                "knowledge_id": "k1",
+                "prompt_template": "{{ knowledge }} {{ question }}",
+            },
+        }
+    ]
+    servers = (McpServer("own", "https://example.org/mcp"), McpServer("hosted"))
+    assert _sent(ChatRequest("glm-4.7", HELLO, mcp=servers))["tools"] == [
+        {"type": "mcp", "mcp": {"server_label": "own", "server_url": "https://example.org/mcp"}},
+        {"type": "mcp", "mcp": {"server_label": "hosted"}},
+    ]
+
+
+def test_json_is_asked_for_as_the_server_knows_it() -> None:
+    assert _sent(ChatRequest("glm-4.7", HELLO, is_json=True))["response_format"] == {
+        "type": "json_object"
+    }
+    request = ChatRequest("m", HELLO, is_json=True, schema='{"type": "object"}')
+    assert build_chat(request, speaks_glm=False)["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "answer", "schema": {"type": "object"}},
+    }
+
+
+def test_other_fields_are_sent_as_they_are_and_win() -> None:
+    extra = (("seed", "7"), ("response_format", '{"type": "text"}'), ("nothing", "null"))
+    body = _sent(ChatRequest("glm-4.7", HELLO, is_json=True, extra=extra))
+    assert (body["seed"], body["response_format"]) == (7, {"type": "text"})
+    assert body["nothing"] is None

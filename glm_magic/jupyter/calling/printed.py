@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 
 __all__ = ["Printed", "printed"]
 
@@ -38,7 +37,7 @@ class Printed:
 _printed: ContextVar[Printed | None] = ContextVar("glm_magic_printed", default=None)
 
 
-class _Tap(io.TextIOBase):
+class _Tap:
     """A stream that hands text to the call it is printed in, and any other to where it goes.
 
     Tasks of the notebook's own and other threads have other contexts: their text stays theirs.
@@ -47,17 +46,15 @@ class _Tap(io.TextIOBase):
     def __init__(self, stream: Any) -> None:
         self._stream = stream
 
-    def write(self, text: str, /) -> int:
+    def write(self, text: str) -> int:
         if (taken := _printed.get()) is None:
             return int(self._stream.write(text) or 0)
         taken.add(text)
         return len(text)
 
-    def close(self) -> None:
-        """Leave the stream open, which is another's; a tap that is forgotten is closed too."""
-
-    def flush(self) -> None:
-        self._stream.flush()
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -68,7 +65,7 @@ def printed() -> Iterator[Printed]:
     """Take what the block prints, in coroutines that it starts too."""
     taken, before = Printed(), (sys.stdout, sys.stderr)
     token = _printed.set(taken)
-    sys.stdout, sys.stderr = _Tap(before[0]), _Tap(before[1])
+    sys.stdout, sys.stderr = cast(Any, _Tap(before[0])), cast(Any, _Tap(before[1]))
     try:
         yield taken
     finally:

@@ -139,6 +139,8 @@ _OPTIONS: Mapping[str, Callable[[Known], Sequence[str]]] = {
     "out": Known.assignable,
     "define": Known.assignable,
     "save": Known.templates,
+    "tools": lambda known: known.variables.functions(),
+    "schema": lambda known: known.variables.schemas(),
     "use": Known.templates,
 }
 _SETTINGS: Mapping[str, Callable[[Known], Sequence[str]]] = {

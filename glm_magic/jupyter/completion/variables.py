@@ -71,6 +71,25 @@ class Variables:
         columns = () if _is_dict(owner) else _keys(owner)
         return [f"{name}.{column}" for column in columns if column.isidentifier()]
 
+    def functions(self) -> list[str]:
+        """Return what `--tool` may name: whatever can be called, but for classes."""
+        values = ((name, self.namespace.get(name)) for name in self.names())
+        return [
+            name for name, value in values if callable(value) and not issubclass(type(value), type)
+        ]
+
+    def schemas(self) -> list[str]:
+        """Return what `--schema` may name: classes that have fields, dicts that look like one."""
+        return [name for name in self.names() if _is_schema(self.namespace.get(name))]
+
+
+def _is_schema(value: object) -> bool:
+    if issubclass(type(value), type):
+        # Of dataclasses, pydantic models and TypedDicts.
+        marks = ("__dataclass_fields__", "__pydantic_fields__", "__required_keys__")
+        return any(mark in vars(cls) for cls in type.mro(value) for mark in marks)  # type: ignore[arg-type]
+    return _is_dict(value) and not {"$ref", "properties", "type"}.isdisjoint(_keys(value))
+
 
 def expression_candidates(inside: str, rest: str, variables: Variables) -> Candidates:
     """Return what may stand at the end of an expression: a name, an attribute, a key, a filter.
