@@ -202,11 +202,11 @@ def _run(kernel: Kernel, code: str, *, is_watched: bool = True) -> None:
 
 
 def render_rounds(measured: Measured, counts: Sequence[int] = FEW) -> str:
-    """Return what a round takes beyond its request and its function."""
-    title = "A round, beyond its request and the function: (cell - floor) / rounds"
+    """Return what a round adds to a cell beyond its request and its function."""
+    title = "What a round adds to a cell of none, beyond its request and the function"
     head = f"{'ms':28}{'rounds':>6}{'n':>4}{'cell':>9}{'floor':>9}   "
     head += f"{'a round':>8}{'p90':>8}{'max':>8}  {'target':16}"
-    head += "a round, without what a cell of no rounds takes"
+    head += "with the cell's own: (cell - floor) / rounds"
     lines = [
         _render_cells(what, cells[rounds], cells[NO_ROUNDS])
         for what, cells in measured.items()
@@ -220,10 +220,12 @@ def _render_cells(what: str, cells: Cells, none: Cells) -> str:
     line += f"{median(cells.ours_ms):9.1f}{median(cells.floor_ms):9.1f}"
     if not cells.rounds:
         return line
-    over = cells.overheads_ms
-    line += "   " + "".join(f"{ms:8.1f}" for ms in (median(over), percentile_90(over), max(over)))
-    added = (median(cells.beyond_ms) - median(none.beyond_ms)) / cells.rounds
-    return f"{line}  {_judge(median(over), TARGET_MS):16}{added:.1f}"
+    own = median(none.beyond_ms)
+    added = [(ms - own) / cells.rounds for ms in cells.beyond_ms]
+    line += "   " + "".join(
+        f"{ms:8.1f}" for ms in (median(added), percentile_90(added), max(added))
+    )
+    return f"{line}  {_judge(median(added), TARGET_MS):16}{median(cells.overheads_ms):.1f}"
 
 
 def _judge(value: float, target: float) -> str:

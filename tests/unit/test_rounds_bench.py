@@ -24,8 +24,8 @@ def test_a_round_costs_what_the_floor_does_not_take() -> None:
     cells = {"a call": {0: none, 1: one, 5: five}}
     lines = [line.split() for line in rounds.render_rounds(cells, (1, 5)).splitlines()]
     assert lines[-3][2:] == ["0", "1", "40.0", "10.0"]
-    assert lines[-2][-7:] == ["35.0", "35.0", "35.0", "<=", "20", "MISSED", "5.0"]
-    assert lines[-1][-7:] == ["10.0", "20.0", "20.0", "<=", "20", "met", "4.0"]
+    assert lines[-2][-7:] == ["5.0", "5.0", "5.0", "<=", "20", "met", "35.0"]
+    assert lines[-1][-7:] == ["4.0", "14.0", "14.0", "<=", "20", "met", "10.0"]
 
 
 def test_growth_is_a_multiple_of_the_fewest_rounds() -> None:
