@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
-from contextlib import nullcontext, suppress
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Any, NoReturn, Protocol
 
-from glm_magic.api.code import json_text, refuse_number
+from glm_magic.api.code import parse_code_blocks, refuse_number
 from glm_magic.api.line import REASON_CHARACTERS, TOO_DEEP, quoted, short
 
 __all__ = [
@@ -24,6 +24,9 @@ __all__ = [
 
 # Half of a surrogate pair: valid JSON, but no text, so that neither files nor frames take it.
 _HALF = re.compile("\\\\u[dD][89a-fA-F]|[\ud800-\udfff]")
+
+# Of servers that do not part reasoning from the answer.
+_THOUGHTS = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 
 
 class NoJson(Exception):
@@ -42,36 +45,59 @@ class Reader(Protocol):
     def write(self, value: Any, *, as_json: bool) -> Any: ...
 
 
-def find_json(text: str) -> tuple[str, Any]:
-    """Return the JSON of an answer, as text and as its value.
+def find_json(text: str) -> Iterator[tuple[str, Any]]:
+    """Yield what of an answer is JSON, as text and as its value, the likeliest first.
+
+    All of it is, or what is between the first bracket and the last, or fenced blocks, the last
+    one first; or what the text begins with. What a model thinks aloud is not looked at.
 
     Raises:
         NoJson: there is none.
     """
-    source = json_text(text)
-    try:
-        return _load_in(source) if source is text else (source, load_json(source))
-    except RecursionError as error:
-        raise NoJson(TOO_DEEP) from error
-    except ValueError as error:
-        reason = short(str(error), REASON_CHARACTERS) if source.strip() else "it is empty"
-        raise NoJson(f"no JSON: {reason}") from error
+    text = _THOUGHTS.sub("", text)
+    problem: Exception | None = None
+    has_some = False
+    # What is wrong with JSON that was cut off shows in all of it only.
+    begins = text.lstrip().startswith(("{", "["))
+    for source in _candidates(text):
+        try:
+            value = load_json(source)
+        except (ValueError, RecursionError) as error:
+            problem = problem if problem and begins else error
+        else:
+            yield source, value
+            if source is text:
+                return
+            has_some = True
+    if not has_some:
+        _refuse(text, problem)
 
 
-def _load_in(text: str) -> tuple[str, Any]:
-    """The JSON of a text without a fence, which may have words around it."""
+def _candidates(text: str) -> Iterator[str]:
+    yield text
+    start = re.search(r"[{[]", text)
+    inside = text[start.start() :] if start else ""
+    if between := inside[: max(inside.rfind("}"), inside.rfind("]")) + 1]:
+        yield between
+    yield from (block.code for block in reversed(parse_code_blocks(text)))
+    if leading := _leading_json(inside):
+        yield leading
+
+
+def _leading_json(text: str) -> str:
+    """The JSON that a text begins with, if nothing that may be more of it follows."""
     try:
-        return text, load_json(text)
-    except ValueError:
-        start = re.search(r"[{[]", text)
-        end = max(text.rfind("}"), text.rfind("]")) + 1
-        inside = text[start.start() : end] if start else ""
-        if not inside:
-            raise
-        # What is wrong with JSON that was cut off shows in all of it only.
-        with suppress(ValueError) if text.lstrip()[0] in "{[" else nullcontext():
-            return inside, load_json(inside)
-        raise
+        _, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return ""
+    return "" if "{" in text[end:] else text[:end]
+
+
+def _refuse(text: str, problem: Exception | None) -> NoReturn:
+    if isinstance(problem, RecursionError):
+        raise NoJson(TOO_DEEP) from problem
+    reason = short(str(problem), REASON_CHARACTERS) if text.strip() else "it is empty"
+    raise NoJson(f"no JSON: {reason}") from problem
 
 
 def load_json(source: str) -> Any:

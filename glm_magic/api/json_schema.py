@@ -15,7 +15,16 @@ from urllib.parse import unquote
 from glm_magic.api.line import REASON_CHARACTERS, TOO_DEEP, short
 from glm_magic.errors import SettingsError
 
-__all__ = ["BadSchema", "array_of", "as_object", "copied", "is_json_schema", "kind_of", "shape_of"]
+__all__ = [
+    "BadSchema",
+    "array_of",
+    "as_object",
+    "copied",
+    "is_json_schema",
+    "kind_of",
+    "pointed",
+    "shape_of",
+]
 
 # A dict without any of these allows everything: it is no schema, or a slip.
 _KEYWORDS = frozenset(
@@ -125,7 +134,7 @@ def _resolved(schema: dict[str, Any], document: dict[str, Any]) -> dict[str, Any
     seen = set()
     while isinstance(reference := schema.get("$ref"), str) and reference not in seen:
         seen.add(reference)
-        target = _pointed(document, reference)
+        target = pointed(document, reference)
         if not isinstance(target, dict):
             break
         schema = target | {key: part for key, part in schema.items() if key != "$ref"}
@@ -133,8 +142,8 @@ def _resolved(schema: dict[str, Any], document: dict[str, Any]) -> dict[str, Any
     return schema
 
 
-def _pointed(document: Any, reference: str) -> Any:
-    """What a JSON Pointer (RFC 6901) in a document points to; None for nothing."""
+def pointed(document: Any, reference: str) -> Any:
+    """Return what a JSON Pointer (RFC 6901) in a document points to; None for nothing."""
     if reference != "#" and not reference.startswith("#/"):
         return None
     part = document

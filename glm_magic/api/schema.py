@@ -1,6 +1,6 @@
 """What a structured answer must look like, and the reading of an answer that should.
 
-A type of Python is read by pydantic; a JSON Schema, which pydantic cannot read, by jsonschema.
+A type of Python is read by pydantic; a JSON Schema, which pydantic cannot read, by jsonschema_rs.
 Neither fetches anything.
 """
 
@@ -56,6 +56,9 @@ class AnswerSchema:
     _key: str = field(repr=False)
     _reader: Reader = field(repr=False)
     _made_by: tuple[Callable[..., AnswerSchema], tuple[Any, ...]] = field(repr=False)
+    # The last text that was read, with its value or what is wrong with it. A type's own code is
+    # asked once: it may be slow, or remember what it has seen.
+    _memo: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, AnswerSchema):
@@ -72,6 +75,14 @@ class AnswerSchema:
     def made_by(self, make: Callable[..., AnswerSchema], *args: Any) -> AnswerSchema:
         """Return the same schema, whose copies are made in another way."""
         return replace(self, _made_by=(make, args))
+
+    @property
+    def wire_columns(self) -> tuple[str, ...]:
+        """The names that the fields have in the JSON of an answer: aliases, where there are any."""
+        schema = self.json_schema
+        inner = schema["properties"][self._key] if self._key else schema
+        rest = {name: part for name, part in schema.items() if name not in inner}
+        return shape_of({**rest, **inner})[0] if self._has_fields else self.columns
 
     @property
     def instruction(self) -> str:
@@ -129,8 +140,10 @@ class AnswerSchema:
         rows = list(value) if self.is_rows else [value]
         # A serializer of the user's own may have made texts of them.
         if self._has_fields and all(isinstance(row, dict) for row in rows):
-            return pd.DataFrame(rows, columns=list(dict.fromkeys(chain(self.columns, *rows))))
-        return pd.DataFrame({"value": rows})
+            names = list(dict.fromkeys(chain(self.columns, *rows)))
+            columns = {name: _column([row.get(name) for row in rows]) for name in names}
+            return pd.DataFrame(columns, columns=names)
+        return pd.DataFrame({"value": _column(rows)})
 
     def _written(self, text: str, *, as_json: bool) -> Any:
         value = self.read(text)
@@ -142,16 +155,50 @@ class AnswerSchema:
             ) from error
 
     def _fitting(self, text: str) -> Any:
-        source, data = find_json(text)
-        is_wrapped = bool(self._key) and isinstance(data, dict) and self._key in data
+        if text not in self._memo:
+            self._memo.clear()
+            self._memo[text] = Misfit("its reading was stopped")
+            self._memo[text] = self._read_anew(text)
+        found = self._memo[text]
+        if isinstance(found, NoJson | Misfit):
+            raise found
+        return found
+
+    def _read_anew(self, text: str) -> Any:
+        """The value, or what is wrong: of several pieces of JSON the last that fits."""
+        problem: Exception | None = None
+        try:
+            for source, data in find_json(text):
+                try:
+                    return self._read_json(source, data)
+                except Misfit as error:
+                    problem = problem or error
+        except NoJson as error:
+            problem = problem or error
+        return problem
+
+    def _read_json(self, source: str, data: Any) -> Any:
+        # Wrapped is what has this key alone: a value of its own may have such a field too.
+        is_wrapped = bool(self._key) and isinstance(data, dict) and data.keys() == {self._key}
         try:
             return self._reader.read(source, data, is_wrapped=is_wrapped)
         except Misfit:
-            # A value of its own may have a field called `value`.
             if is_wrapped:
                 with suppress(Misfit):
                     return self._reader.read(source, data, is_wrapped=False)
             raise
+
+
+def _column(values: list[Any]) -> Any:
+    """The values of a column as pandas takes them: whole numbers stay whole where some miss."""
+    import pandas as pd
+
+    there = [value for value in values if value is not None]
+    is_whole = bool(there) and all(type(value) is int for value in there)
+    if not is_whole or len(there) == len(values):
+        return values
+    fits = all(-(2**63) <= value < 2**63 for value in there)
+    return pd.array(values, dtype="Int64") if fits else pd.Series(values, dtype="object")
 
 
 def schema_of_type(tp: Any, name: str) -> AnswerSchema:

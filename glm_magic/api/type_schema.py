@@ -38,7 +38,9 @@ class TypeReader:
             return self.adapter.validate_json(text)
         except ValidationError as error:
             _refuse_answer(error, () if is_wrapped or not self.key else (self.key,))
-        except Exception as error:  # the user's own validators run here
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # the user's own validators run here, and may even exit
             raise Misfit(reason(error)) from error
 
     def write(self, value: Any, *, as_json: bool) -> Any:

@@ -184,9 +184,11 @@ def _keep(glm: Glm, exchange: Exchange, making: Making[ReplyView]) -> Reply | No
 
 
 def _parting(reply: Reply | None) -> str:
+    if reply is not None and reply.text.strip() and reply.state == "complete":
+        return "stopped; the answer is in _glm"
     if reply is not None and reply.text.strip():
         return "stopped; the partial answer is in _glm, `%glm continue` goes on"
-    if reply is not None and reply.rounds:
+    if reply is not None and reply.calls:
         return "stopped; the calls so far are in _glm, `%glm again` sends it again"
     return "stopped before the answer began; `%glm again` sends it again"
 

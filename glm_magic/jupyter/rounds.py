@@ -99,7 +99,10 @@ class Making(Generic[V]):
         session, self._thread = glm.open()
         self._session, self._exchange = session, exchange
         settings = exchange.settings or session.settings
-        self._rounds = Rounds(exchange, most=settings.max_tool_rounds, goes_on=goes_on)
+        self._redact = partial(redact, known=session.keys.known())
+        self._rounds = Rounds(
+            exchange, most=settings.max_tool_rounds, goes_on=goes_on, redact=self._redact
+        )
         self._new_view = new_view
         self.view: V | None = None
         self._stop = Stop()
@@ -111,8 +114,7 @@ class Making(Generic[V]):
         from glm_magic.jupyter.calling.caller import Caller
 
         by_name = {each.tool.name: each for each in self._exchange.functions}
-        known = self._session.keys.known()
-        return Caller(by_name, self._exchange.confirms, partial(redact, known=known))
+        return Caller(by_name, self._exchange.confirms, self._redact)
 
     @property
     def reply(self) -> Reply | None:
@@ -129,6 +131,7 @@ class Making(Generic[V]):
         """
         while not self._stop.is_asked and (request := self._rounds.request):
             self._send(request)
+            self._rounds.judge()
             # A call is shown when it begins; unless somebody is asked about it first.
             if not self._rounds.calls or self._exchange.confirms:
                 self._show_rounds()

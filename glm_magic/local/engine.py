@@ -116,7 +116,8 @@ class Engine:
         streamed = {"stream": True, "stream_options": {"include_usage": True}}
         try:
             self._server.handle_chat_completions(body | streamed | {"return_progress": True}, check)
-        except (ValueError, RuntimeError) as error:
+        # TypeError: an integer of more than 64 bits.
+        except (ValueError, RuntimeError, TypeError) as error:
             raise EngineError(str(error)) from error
         if errors:
             raise errors[0]

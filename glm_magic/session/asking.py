@@ -174,7 +174,7 @@ def _texts_beside(request: ChatRequest) -> Iterator[str]:
     for function in request.functions:  # a default is in its schema
         yield from (function.description, function.parameters)
     yield request.schema
-    yield from (text for _, text in request.extra)
+    yield from (text for pair in request.extra for text in pair)
 
 
 def _build_messages(

@@ -19,6 +19,7 @@ _OWN_WAYS = {
     "model": "-m",
     "messages": "the cell is the prompt, -s the system message, --chat a chat",
     "stream": "--no-stream",
+    "max_tokens": "--max-tokens",
 }
 # What is sent without being asked for; a line may say otherwise.
 _IMPLIED = frozenset({"response_format", "stream_options", "tool_stream"})

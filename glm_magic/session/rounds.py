@@ -6,7 +6,7 @@ schema is sent back once. Nothing here sends or calls: it says what is next, and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import reduce
 
@@ -26,6 +26,7 @@ class Rounds:
         rounds = Rounds(exchange, most=10)
         while rounds.request:
             rounds.end(reply of rounds.request)
+            rounds.judge()
             for place, call in enumerate(rounds.calls):
                 rounds.note(place, what came of the call)
         rounds.check()
@@ -34,14 +35,21 @@ class Rounds:
         goes_on: the request to send in place of that of the exchange; what came before and what
             comes now become one reply.
         most: so many times the model may ask for calls.
+        redact: takes keys out of what a schema's own code says is wrong, before it is sent.
     """
 
     def __init__(
-        self, exchange: Exchange, *, most: int, goes_on: ChatRequest | None = None
+        self,
+        exchange: Exchange,
+        *,
+        most: int,
+        goes_on: ChatRequest | None = None,
+        redact: Callable[[str], str] = str,
     ) -> None:
         self._exchange = exchange
         self._goes_on = goes_on
         self._most = most
+        self._redact = redact
         self._ended: list[Round] = []
         self._calls: list[Call] = []
         self._replies: list[Reply] = []
@@ -79,15 +87,22 @@ class Rounds:
         return (*self._ended, *([self._open_round()] if self._calls else ()))
 
     def end(self, own: Reply) -> None:
-        """Take the reply to the request that was sent last."""
+        """Take the reply to the request that was sent last; `judge` says what it leads to."""
         self._replies.append(own)
+        self._is_over = True
+
+    def judge(self) -> None:
+        """Find out whether the last reply asks for calls, or has to be mended.
+
+        The code of a schema's type runs here, for as long as it likes.
+        """
+        own = self._replies[-1]
         if self._wants_calls(own):
             self._calls = _calls_of(own, f"call_{len(self._ended)}")
-            return
-        if problem := self._problem_to_mend(own):
+            self._is_over = False
+        elif problem := self._problem_to_mend(own):
             self._ended.append(Round(own.text, own.reasoning, (), problem, own.usage))
-            return
-        self._is_over = True
+            self._is_over = False
 
     def note(self, place: int, call: Call) -> None:
         """Note how a call of the round under way goes, or what came of it."""
@@ -117,7 +132,7 @@ class Rounds:
         has_ended = own.state == "complete" and own.finish_reason in (None, "stop")
         if schema is None or not has_ended or self._goes_on:
             return ""
-        problem = schema.problem(own.text)
+        problem = self._redact(schema.problem(own.text))
         self._fits = not problem
         was_mended = any(each.problem for each in self._ended)
         return "" if was_mended else problem
@@ -125,11 +140,11 @@ class Rounds:
     @property
     def reply(self) -> Reply:
         """All that has come so far, as one reply."""
-        own = self._last()
+        own, rounds = self._last()
         taken = (call.seconds or 0.0 for each in self.so_far for call in each.calls)
         whole = replace(
             own,
-            rounds=self.so_far,
+            rounds=rounds,
             served=tuple(call for reply in self._replies for call in reply.served),
             found=reduce(merge_sources, (reply.found for reply in self._replies), ()),
             usage=_sum([reply.usage for reply in self._replies]),
@@ -140,12 +155,20 @@ class Rounds:
             return join_replies(self._exchange.reply, whole)
         return replace(whole, asked=self._exchange.request)
 
-    def _last(self) -> Reply:
-        """The last reply; what it wrote is in a round where that was not the last word."""
-        own = self._replies[-1]
+    def _last(self) -> tuple[Reply, tuple[Round, ...]]:
+        """The last reply, and the rounds before it.
+
+        What it wrote is in a round where that was not the last word. Where nothing came of sending
+        an answer back, that answer is the last.
+        """
+        own, rounds = self._replies[-1], self.so_far
+        is_nothing = not self._is_over or not own.text.strip()
+        if rounds and rounds[-1].problem and is_nothing:
+            sent_back = self._replies[len(rounds) - 1]
+            return sent_back, rounds[:-1]
         if self._is_over:
-            return own
-        return replace(own, state="stopped", text="", reasoning="", tool_calls=())
+            return own, rounds
+        return replace(own, state="stopped", text="", reasoning="", tool_calls=()), rounds
 
     def check(self) -> None:
         """Raise where the reply is whole and not what was asked for.
@@ -176,9 +199,12 @@ def check_answer(reply: Reply) -> None:
     """
     if reply.schema is None or reply.state != "complete":
         return
-    if reply.finish_reason == "length":
-        raise ReplyError("the answer was cut at the token limit; raise --max-tokens")
-    reply.schema.read(reply.text)
+    try:
+        reply.schema.read(reply.text)
+    except ReplyError as error:
+        if reply.finish_reason != "length":
+            raise
+        raise ReplyError("the answer was cut at the token limit; raise --max-tokens") from error
 
 
 def _calls_of(own: Reply, prefix: str) -> list[Call]:

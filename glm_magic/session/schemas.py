@@ -40,6 +40,7 @@ _COMMAS, _COLONS, _BLANKS = ",，", ":：", " \t\r\n"
 _CLOSING = {"]": "[", ")": "(", "}": "{"}
 _FIELDS = re.compile(r"[\s,，:：]")
 _NAMES = re.compile(r"[^\W\d]\w*")
+_DIGITS = re.compile(r"[-+]?\d+(\.\d*)?")
 # More than any answer needs, and far from the depth that Python and pydantic give up at.
 _LIMIT_DEPTH = 20
 
@@ -291,8 +292,38 @@ def _close(schema: dict[str, Any]) -> None:
 def _types() -> Mapping[str, Any]:
     from datetime import date, datetime
 
-    plain = {tp.__name__: tp for tp in (str, int, float, bool, date, datetime)}
-    return {**plain, "dict": dict[str, Any], "list": list[Any], "any": Any}
+    from pydantic import BeforeValidator, Field, Strict
+
+    number, time = BeforeValidator(_not_a_bool), BeforeValidator(_not_a_number)
+    return {
+        "str": str,
+        # "1815" is a number to us, true is none.
+        "int": typing.Annotated[int, number],
+        "float": typing.Annotated[float, Field(allow_inf_nan=False), number],
+        "bool": typing.Annotated[bool, Strict()],
+        "date": typing.Annotated[date, time],
+        "datetime": typing.Annotated[datetime, time],
+        "dict": dict[str, Any],
+        "list": list[Any],
+        "any": Any,
+    }
+
+
+def _not_a_bool(value: object) -> object:
+    from pydantic_core import PydanticCustomError
+
+    if isinstance(value, bool):
+        raise PydanticCustomError("number_type", "Input should be a number")
+    return value
+
+
+def _not_a_number(value: object) -> object:
+    """Refuse a year for a point in time: pydantic takes numbers for seconds since 1970."""
+    from pydantic_core import PydanticCustomError
+
+    if _DIGITS.fullmatch(str(value).strip()):
+        raise PydanticCustomError("date_type", "Input should be a date as 2026-11-25")
+    return value
 
 
 def _attribute(value: Any, attribute: str, name: str) -> Any:

@@ -360,7 +360,7 @@ def _take_turns(ways: Mapping[str, Callable[[], object]], runs: int) -> Mapping[
 
 def main() -> None:
     """Print all tables."""
-    print(render_machine("ipykernel", "ipywidgets", "httpx", "pydantic", "jsonschema", "pandas"))
+    print(render_machine("ipykernel", "ipywidgets", "httpx", "pydantic", "jsonschema-rs", "pandas"))
     measured = measure(sorted({NO_ROUNDS, *FEW, *MANY}), RUNS)
     print(render_rounds(measured))
     print(render_linearity(measured))

@@ -437,14 +437,18 @@ def test_a_mended_answer_that_is_refused_is_the_servers_line(
 ) -> None:
     server.queue(SHORT, Script(error=failure("1113")))
     assert "no balance or resource package" in fail(kernel, "%%glm --schema Person\nWho?")
-    assert kernel.value("(_glm.state, _glm.text, _glm.rounds[0].problem)") == (
-        "failed",
-        "",
-        MISSING,
+    assert kernel.value("(_glm.state, _glm.text, _glm.rounds)") == (
+        "complete",
+        '{"name": "Ada"}',
+        (),
     )
     server.script = says("Hello.")
     assert kernel.run("%%glm -c\nHello").status == "ok"
-    assert messages(server) == [("user", "Hello")]
+    assert messages(server) == [
+        ("user", "Who?"),
+        ("assistant", '{"name": "Ada"}'),
+        ("user", "Hello"),
+    ]
 
 
 # -- an answer that is not whole ---------------------------------------------------------------
@@ -816,3 +820,28 @@ def test_the_key_of_the_session_is_not_sent_as_a_value(
     line = fail(kernel, f"%%glm {option}\nHi")
     assert line == "the prompt holds this session's API key; nothing was sent"
     assert server.requests == []
+
+
+def test_a_check_that_takes_for_ever_is_interrupted_and_the_answer_kept(
+    kernel: Kernel, server: GlmServer
+) -> None:
+    kernel.run(
+        "import time\n"
+        "from pydantic import BaseModel, field_validator\n"
+        "class Slow(BaseModel):\n"
+        "    name: str\n"
+        "    @field_validator('name')\n"
+        "    @classmethod\n"
+        "    def looks_up(cls, value):\n"
+        "        print('looking up', flush=True)\n"
+        "        time.sleep(600)"
+    )
+    server.script = says('{"name": "Ada"}')
+    request_id, cell = start(
+        kernel, "%%glm --schema Slow\nWho?", lambda cell: "looking up" in cell.stdout
+    )
+    kernel.interrupt()
+    cell = kernel.wait(request_id, cell)
+    assert line_of(cell) == "stopped; the answer is in _glm"
+    assert kernel.value("(_glm.text, _glm.state)") == ('{"name": "Ada"}', "complete")
+    assert len(server.requests) == 1

@@ -1,8 +1,10 @@
 """What a structured answer must look like: what is sent, what is read, what is refused."""
 
 import json
+import socket
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
@@ -420,6 +422,63 @@ def test_a_choice_names_what_is_wrong_with_the_one_that_was_meant() -> None:
     assert problem == "value.year: 'x' is not of type 'integer'"
 
 
+def test_a_choice_is_told_by_its_constant() -> None:
+    kinds = [
+        {"type": "object", "properties": {"kind": {"const": "a"}, "n": {"type": "integer"}}},
+        {"type": "object", "properties": {"kind": {"const": "b"}, "n": {"type": "string"}}},
+    ]
+    schema = schema_of_dict({"type": "array", "items": {"oneOf": kinds}}, "it")
+    assert schema.problem('[{"kind": "b", "n": 5}]') == "items[0].n: 5 is not of type 'string'"
+
+
+def test_a_choice_of_other_types_names_them() -> None:
+    schema = schema_of_dict({"anyOf": [PERSON, {"type": ["null", "integer"]}]}, "it")
+    assert schema.problem('"x"') == "value: 'x' is not of types 'object', 'null', 'integer'"
+
+
+def test_a_value_that_is_one_of_none_is_told_all_of_them() -> None:
+    schema = schema_of_dict({"enum": ["yes", "no", "both", 7, None]}, "it")
+    assert schema.problem('"x"') == "value: 'x' is not one of 'yes', 'no', 'both', 7, null"
+
+
+def test_choices_within_choices_are_told_where_they_are_few() -> None:
+    node = {"type": "object", "properties": {"a": {"$ref": "#/$defs/n"}}}
+    choices = {"anyOf": [node, {**node, "maxProperties": 5}, {"type": "null"}]}
+    schema = schema_of_dict({"$ref": "#/$defs/n", "$defs": {"n": choices}}, "it")
+    assert schema.problem('{"a": ' * 3 + "1" + "}" * 3) == (
+        "value.a.a.a: 1 is not of types 'object', 'null'"
+    )
+    assert schema.problem('{"a": ' * 50 + "1" + "}" * 50) == (
+        "it fits none of the choices, and is nested too deep to say where"
+    )
+    assert schema.problem('{"a": ' * 50 + "null" + "}" * 50) == ""
+
+
+@pytest.mark.parametrize(
+    ("pattern", "problem"),
+    [
+        ("(a+)+$", f"""value: '{"a" * 40}b' does not match "(a+)+$\""""),
+        ("^(?:(?=a)a+)+$", "value: Error executing regex: Max limit for backtracking"),
+    ],
+)
+def test_a_pattern_that_backtracks_without_end_is_stopped(pattern: str, problem: str) -> None:
+    schema = schema_of_dict({"type": "string", "pattern": pattern}, "it")
+    assert schema.problem(json.dumps("a" * 40 + "b")).startswith(problem)
+    assert schema.read('"aaa"') == "aaa"
+
+
+def test_a_number_may_have_many_digits() -> None:
+    schema = schema_of_dict({"type": "integer", "maximum": 10**30}, "it")
+    assert schema.read(str(10**30)) == 10**30
+    assert schema.problem(str(10**30 + 1)).endswith(f"is greater than the maximum of {10**30}")
+    assert schema.problem("9" * 4000).startswith(f"value: {'9' * 59}… is greater than the")
+
+
+def test_a_format_is_a_remark_in_every_draft() -> None:
+    draft7 = {"$schema": "http://json-schema.org/draft-07/schema#", "format": "date"}
+    assert schema_of_dict({**draft7, "type": "string"}, "it").read('"soon"') == "soon"
+
+
 def test_a_validator_of_the_users_may_raise_anything() -> None:
     class Odd(BaseModel):
         name: str
@@ -440,9 +499,12 @@ def test_a_validator_of_the_users_may_raise_anything() -> None:
 @pytest.mark.parametrize(
     ("schema", "reason"),
     [
-        ({"type": "objct"}, "type: 'objct' is not one of ['array', 'boolean',"),
+        ({"type": "objct"}, "type: 'objct' is not one of 'array', 'boolean', 'integer',"),
         ({"type": "object", "properties": {"a": {"type": "itn"}}}, "properties.a.type: 'itn' is"),
         ({"type": "string", "pattern": "("}, "pattern: '(' is not a 'regex'"),
+        ({"type": "string", "pattern": r"a\Z"}, r"pattern: 'a\Z' is not a 'regex'"),
+        ({"patternProperties": {"(": {}}, "type": "object"}, "patternProperties.(: '(' is not a"),
+        ({"type": "string", "title": "\ud83d"}, "ValueError: Failed to get UTF-8 representation"),
         ({}, "it has neither `type` nor `properties`"),
         ({"name": "Ada"}, "it has neither `type` nor `properties`"),
         ({"type": "object", "default": object()}, "it is no JSON (Object of type object is not"),
@@ -451,6 +513,9 @@ def test_a_validator_of_the_users_may_raise_anything() -> None:
         ({"$ref": "http://127.0.0.1:9/x.json"}, "nothing is at $ref 'http://127.0.0.1:9/x.json'"),
         ({"items": {"$ref": "file:///etc/passwd"}}, "nothing is at $ref 'file:///etc/passwd'"),
         ({"$ref": "https://json-schema.org/draft/2020-12/schema"}, "nothing is at $ref"),
+        ({"type": "string", "$defs": {"a": {"$ref": "#/no"}}}, "nothing is at $ref '#/no'"),
+        ({"properties": {"const": {"$ref": "#/no"}}}, "nothing is at $ref '#/no'"),
+        ({"$ref": "#no"}, "a $ref leads nowhere: Anchor 'no' does not exist"),
         ({"$ref": "#"}, "it refers to itself without end"),
         ({"anyOf": [{"type": "string"}, {"$ref": "#"}]}, "it refers to itself without end"),
         (
@@ -463,6 +528,33 @@ def test_a_dict_that_is_no_json_schema_is_refused(schema: Any, reason: str) -> N
     assert bad_dict(schema).startswith(f"it is no valid JSON Schema: {reason}")
 
 
+@pytest.mark.parametrize("keyword", ["$ref", "$dynamicRef", "$schema", "$id"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_nothing_is_fetched(keyword: str, scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        url = f"{scheme}://127.0.0.1:{server.getsockname()[1]}/x.json"
+        schema = {keyword: url, "type": "object", "properties": {"a": {"$ref": "y.json"}}}
+        assert "$ref" in bad_dict({"$id": url} | schema)
+        with suppress(SettingsError):
+            schema_of_dict({keyword: url, "type": "object"}, "it").problem("{}")
+        with pytest.raises(BlockingIOError):  # nobody has called
+            server.accept()
+
+
+def test_references_lead_to_anchors_and_ids_within_the_schema() -> None:
+    named = {"$id": "http://127.0.0.1:9/year", "$ref": "#/$defs/n", "$defs": {"n": {"minimum": 1}}}
+    fields = {"a": {"$ref": "#year"}, "b": {"$ref": "http://127.0.0.1:9/year"}}
+    definitions = {"y": {"$anchor": "year", "type": "integer"}, "n": named}
+    schema = schema_of_dict({"type": "object", "properties": fields, "$defs": definitions}, "it")
+    assert schema.problem('{"a": "x"}') == "a: 'x' is not of type 'integer'"
+    assert schema.problem('{"b": 0}') == "b: 0 is less than the minimum of 1"
+
+
+def test_a_reference_in_data_is_data() -> None:
+    assert schema_of_dict({"const": {"$ref": "#/no"}}, "it").read('{"$ref": "#/no"}')
+
+
 def test_a_dict_within_itself_or_too_deep_is_refused() -> None:
     own: dict[str, Any] = {"type": "object"}
     own["properties"] = {"a": own}
@@ -471,8 +563,20 @@ def test_a_dict_within_itself_or_too_deep_is_refused() -> None:
     for _ in range(100_000):
         deep = {"type": "array", "items": deep}
     assert bad_dict(deep).endswith("it is nested too deep to be read")
+    assert bad_dict(nested({"type": "string"}, 300)).endswith("it is nested too deep to be read")
     while "items" in deep:  # or Python would free it by recursion
         deep = deep["items"]
+
+
+def nested(schema: dict[str, Any], depth: int) -> dict[str, Any]:
+    for _ in range(depth):
+        schema = {"type": "array", "items": schema}
+    return schema
+
+
+def test_a_draft_that_nobody_knows_is_read_as_2020_12() -> None:
+    schema = schema_of_dict({"$schema": "urn:x", "type": "array", "prefixItems": [PERSON]}, "it")
+    assert schema.problem("[1]") == "items[0]: 1 is not of type 'object'"
 
 
 def test_a_schema_may_name_its_draft() -> None:
@@ -519,15 +623,107 @@ def test_the_user_may_interrupt_a_class() -> None:
         schema_of_type(Interrupts, "it")
 
 
-def test_a_schema_is_equal_to_itself_only() -> None:
-    other = schema_of_type(Person, "Person")
-    assert len({ONE, ONE, other}) == 2
+def test_schemas_that_ask_for_the_same_are_equal() -> None:
+    assert len({ONE, schema_of_type(Person, "Person")}) == 1
+    assert schema_of_type(Person, "Someone") != ONE
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<think>maybe\n```json\n{"name": "B", "year": 1}\n```\n</think>\n{"name": "A", "year": 2}',
+        'Draft:\n```json\n{"name": "B"}\n```\nFinal:\n```json\n{"name": "A", "year": 2}\n```',
+        'It is {"name": "A", "year": 2} [ref_1] as [1] says.',
+    ],
+)
+def test_of_several_pieces_of_json_the_one_that_is_meant_is_read(text: str) -> None:
+    assert ONE.read(text) == Person(name="A", year=2)
+
+
+def test_a_fence_within_a_text_is_no_json() -> None:
+    schema = schema_of_type(dict[str, Any], "dict")
+    text = 'Here: {"readme": "Hi\\n```json\\n{}\\n```"}'
+    assert schema.read(text) == {"readme": "Hi\n```json\n{}\n```"}
+
+
+def test_a_value_with_a_field_of_that_name_is_not_unwrapped() -> None:
+    schema = schema_of_type(Person | float, "either")
+    assert schema.read('{"value": 3}') == 3.0
+
+    class Measure(BaseModel):
+        value: float
+        unit: str
+
+    measured = schema_of_type(Measure | float, "measured")
+    assert measured.read('{"value": 3, "unit": "m"}') == Measure(value=3, unit="m")
+
+
+def test_an_answer_is_read_once() -> None:
+    seen: list[str] = []
+
+    class Once(BaseModel):
+        name: str
+
+        @field_validator("name")
+        @classmethod
+        def is_new(cls, value: str) -> str:
+            if value in seen:
+                raise ValueError("already known")
+            seen.append(value)
+            return value
+
+    schema = schema_of_type(Once, "Once")
+    text = '{"name": "A"}'
+    assert schema.problem(text) == ""
+    assert schema.read(text) is schema.read(text)
+    assert schema.frame(text).to_dict("records") == [schema.plain(text)] == [{"name": "A"}]
+    assert seen == ["A"]
+
+
+@pytest.mark.parametrize("stop", [SystemExit, KeyboardInterrupt])
+def test_a_validator_may_end_in_any_way(stop: type[BaseException]) -> None:
+    class Hard(BaseModel):
+        name: str
+
+        @field_validator("name")
+        @classmethod
+        def fails(cls, value: str) -> str:
+            raise stop
+
+    schema = schema_of_type(Hard, "Hard")
+    if stop is KeyboardInterrupt:
+        with pytest.raises(KeyboardInterrupt):
+            schema.problem('{"name": "A"}')
+        assert schema.problem('{"name": "A"}') == "its reading was stopped"
+    else:
+        assert schema.problem('{"name": "A"}') == "SystemExit"
+
+
+def test_whole_numbers_stay_whole_where_some_miss() -> None:
+    class Row(BaseModel):
+        id: int | None
+
+    schema = schema_of_type(list[Row], "rows")
+    frame = schema.frame('{"items": [{"id": 9007199254740993}, {"id": null}]}')
+    assert str(frame["id"].dtype) == "Int64"
+    assert frame["id"][0] == 9007199254740993
+    huge = schema.frame('{"items": [{"id": 1180591620717411303424}, {"id": null}]}')
+    assert huge["id"][0] == 2**70
+
+
+def test_fields_stream_by_the_names_that_they_have_in_json() -> None:
+    class Aliased(BaseModel):
+        full_name: str = Field(alias="fullName")
+
+    schema = schema_of_type(list[Aliased], "people")
+    assert (schema.columns, schema.wire_columns) == (("full_name",), ("fullName",))
+    assert ONE.wire_columns == ONE.columns
 
 
 def test_loading_imports_no_library_of_schemas() -> None:
     script = (
         "import sys, glm_magic.session.schemas, glm_magic.api.schema\n"
-        "print(*{'pydantic', 'jsonschema', 'referencing', 'pandas'} & set(sys.modules))\n"
+        "print(*{'pydantic', 'jsonschema_rs', 'pandas'} & set(sys.modules))\n"
     )
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

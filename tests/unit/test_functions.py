@@ -14,7 +14,7 @@ from enum import Enum
 from types import ModuleType, SimpleNamespace
 from typing import Annotated, Any, Literal, Self, TypedDict
 
-import jsonschema
+import jsonschema_rs
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -84,7 +84,7 @@ def find(**namespace: Any) -> Function:
 
 def schema(call: Any) -> dict[str, Any]:
     parameters: dict[str, Any] = json.loads(find(f=call).tool.parameters)
-    jsonschema.Draft202012Validator.check_schema(parameters)
+    jsonschema_rs.meta.validate(parameters)
     return parameters
 
 

@@ -40,6 +40,12 @@ ANSWER = Reply("8", state="complete", finish_reason="stop", usage=Usage(20, 1, 2
 DONE = Call("c1", "double", '{"x": 4}', "done", "8", seconds=0.25)
 
 
+def take(rounds: Rounds, reply: Reply) -> None:
+    """Let a reply be the one that came."""
+    rounds.end(reply)
+    rounds.judge()
+
+
 def rounds_of(*, most: int = 10, schema: str = "", goes_on: ChatRequest | None = None) -> Rounds:
     reply = Reply(schema=find_schema(schema, {}) if schema else None)
     functions = () if schema else FUNCTIONS
@@ -52,7 +58,7 @@ def rounds_of(*, most: int = 10, schema: str = "", goes_on: ChatRequest | None =
 def test_the_results_of_calls_go_into_the_next_request() -> None:
     rounds = rounds_of()
     assert rounds.request is not None and rounds.request.messages == REQUEST.messages
-    rounds.end(ASKS)
+    take(rounds, ASKS)
     assert rounds.calls == (Call("c1", "double", '{"x": 4}'),)
     rounds.note(0, DONE)
     assert rounds.request == replace(
@@ -63,17 +69,17 @@ def test_the_results_of_calls_go_into_the_next_request() -> None:
             Message("tool", "8", call_id="c1"),
         ),
     )
-    rounds.end(ANSWER)
+    take(rounds, ANSWER)
     assert rounds.request is None
     rounds.check()
 
 
 def test_all_of_it_is_one_reply() -> None:
     rounds = rounds_of()
-    rounds.end(ASKS)
+    take(rounds, ASKS)
     rounds.note(0, DONE)
     assert rounds.request
-    rounds.end(replace(ANSWER, found=(Source(1, "a", "", "", "", ""),)))
+    take(rounds, replace(ANSWER, found=(Source(1, "a", "", "", "", ""),)))
     reply = rounds.reply
     assert (reply.text, reply.reasoning, reply.state) == ("8", "", "complete")
     assert reply.rounds == (Round("Let me see.", "Hm.", (DONE,), usage=Usage(10, 2, 12)),)
@@ -84,16 +90,16 @@ def test_all_of_it_is_one_reply() -> None:
 
 def test_counts_that_one_request_lacks_are_not_known() -> None:
     rounds = rounds_of()
-    rounds.end(replace(ASKS, usage=None))
+    take(rounds, replace(ASKS, usage=None))
     rounds.note(0, DONE)
     assert rounds.request
-    rounds.end(ANSWER)
+    take(rounds, ANSWER)
     assert rounds.reply.usage is None
 
 
 def test_what_ends_between_two_requests_is_stopped() -> None:
     rounds = rounds_of()
-    rounds.end(ASKS)
+    take(rounds, ASKS)
     reply = rounds.reply
     assert (reply.state, reply.text, reply.tool_calls) == ("stopped", "", ())
     assert reply.rounds[0].text == "Let me see."
@@ -103,7 +109,7 @@ def test_what_ends_between_two_requests_is_stopped() -> None:
 @pytest.mark.parametrize("reason", ["length", "sensitive"])
 def test_calls_that_may_be_cut_are_not_made(reason: str) -> None:
     rounds = rounds_of()
-    rounds.end(replace(ASKS, finish_reason=reason))
+    take(rounds, replace(ASKS, finish_reason=reason))
     assert rounds.calls == ()
     assert rounds.request is None
     with pytest.raises(ReplyError, match="cut in the middle of a call"):
@@ -112,24 +118,24 @@ def test_calls_that_may_be_cut_are_not_made(reason: str) -> None:
 
 def test_a_server_that_says_stop_beside_its_calls_is_understood() -> None:
     rounds = rounds_of()
-    rounds.end(replace(ASKS, finish_reason="stop"))
+    take(rounds, replace(ASKS, finish_reason="stop"))
     assert len(rounds.calls) == 1
 
 
 def test_calls_without_an_id_or_with_one_twice_get_their_own() -> None:
     rounds = rounds_of()
     calls = tuple(ToolCall(id, "double", "{}") for id in ("", "a", "a"))
-    rounds.end(replace(ASKS, tool_calls=calls))
+    take(rounds, replace(ASKS, tool_calls=calls))
     assert [call.id for call in rounds.calls] == ["call_0_0", "a", "call_0_2"]
 
 
 def test_a_model_may_ask_so_often_and_no_more() -> None:
     rounds = rounds_of(most=2)
     for _ in range(2):
-        rounds.end(ASKS)
+        take(rounds, ASKS)
         rounds.note(0, DONE)
         assert rounds.request is not None
-    rounds.end(ASKS)
+    take(rounds, ASKS)
     assert rounds.request is None
     assert len(rounds.reply.rounds) == 2
     with pytest.raises(ReplyError, match="still asks for 'double' after 2 rounds of calls"):
@@ -138,28 +144,47 @@ def test_a_model_may_ask_so_often_and_no_more() -> None:
 
 def test_without_functions_a_call_is_only_told_of() -> None:
     rounds = rounds_of(schema="x int")
-    rounds.end(ASKS)
+    take(rounds, ASKS)
     assert rounds.request is None
     assert len(rounds.reply.tool_calls) == 1
 
 
 def test_an_answer_that_does_not_fit_is_sent_back_once() -> None:
     rounds = rounds_of(schema="x int")
-    rounds.end(replace(ANSWER, text='{"x": "a"}', reasoning="Hm."))
+    take(rounds, replace(ANSWER, text='{"x": "a"}', reasoning="Hm."))
     request = rounds.request
     assert request is not None and request.web_search is None
     *_, said, complaint = request.messages
     assert said == Message("assistant", '{"x": "a"}')
     assert complaint.role == "user" and "x: Input should be a valid integer" in complaint.content
-    rounds.end(replace(ANSWER, text='{"x": "b"}'))
+    take(rounds, replace(ANSWER, text='{"x": "b"}'))
     assert rounds.request is None
     with pytest.raises(ReplyError, match="does not fit x int: x: Input should be"):
         rounds.check()
 
 
+@pytest.mark.parametrize("state", ["failed", "stopped", "cut off"])
+def test_where_nothing_comes_of_sending_it_back_the_answer_stays(state: str) -> None:
+    rounds = rounds_of(schema="x int")
+    take(rounds, replace(ANSWER, text='{"x": "a"}'))
+    assert rounds.request
+    take(rounds, Reply("", state=state))  # type: ignore[arg-type]
+    reply = rounds.reply
+    assert (reply.text, reply.state, reply.rounds) == ('{"x": "a"}', "complete", ())
+    with pytest.raises(ReplyError, match="does not fit"):
+        rounds.check()
+
+
+def test_a_key_in_what_is_wrong_is_not_sent() -> None:
+    exchange = Exchange(REQUEST, parse_endpoint("bigmodel"), Reply(schema=find_schema("x int", {})))
+    rounds = Rounds(exchange, most=1, redact=lambda text: text.replace("secret", "[key]"))
+    take(rounds, replace(ANSWER, text='{"x": "secret"}'))
+    assert rounds.request and "[key]" in rounds.request.messages[-1].content
+
+
 def test_an_answer_that_fits_is_not_sent_back() -> None:
     rounds = rounds_of(schema="x int")
-    rounds.end(replace(ANSWER, text='{"x": 1}'))
+    take(rounds, replace(ANSWER, text='{"x": 1}'))
     assert rounds.request is None
     rounds.check()
 
@@ -174,7 +199,7 @@ def test_what_is_not_whole_is_neither_sent_back_nor_checked(state: str) -> None:
 
 def test_what_was_cut_at_the_limit_says_so() -> None:
     rounds = rounds_of(schema="x int")
-    rounds.end(replace(ANSWER, text="{", finish_reason="length"))
+    take(rounds, replace(ANSWER, text="{", finish_reason="length"))
     assert rounds.request is None
     with pytest.raises(ReplyError, match="token limit"):
         rounds.check()
@@ -185,7 +210,7 @@ def test_what_goes_on_is_sent_as_it_is_and_joined() -> None:
     exchange = Exchange(REQUEST, parse_endpoint("bigmodel"), Reply("8 and ", rounds=(Round("a"),)))
     rounds = Rounds(exchange, most=10, goes_on=goes_on)
     assert rounds.request == goes_on
-    rounds.end(replace(ANSWER, text="more"))
+    take(rounds, replace(ANSWER, text="more"))
     assert (rounds.reply.text, rounds.reply.rounds) == ("8 and more", (Round("a"),))
 
 

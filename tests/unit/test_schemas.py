@@ -211,6 +211,26 @@ def test_a_description_may_have_brackets_and_colons() -> None:
     assert list(fields) == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    ("field", "good", "bad"),
+    [
+        ("int", '"1815"', "true"),
+        ("float", "1", "false"),
+        ("float", '"1.5"', '"inf"'),
+        ("float", "2.5", '"NaN"'),
+        ("bool", "true", "1"),
+        ("bool", "false", '"yes"'),
+        ("date", '"2026-11-25"', "0"),
+        ("datetime", '"2026-11-25T08:00:00Z"', "1969"),
+        ("datetime", '"2026-11-25 08:00:00"', '"1969"'),
+    ],
+)
+def test_what_is_of_another_kind_does_not_fit(field: str, good: str, bad: str) -> None:
+    schema = find_schema(f"x {field}, y", {})
+    assert schema.problem(f'{{"x": {good}, "y": ""}}') == ""
+    assert schema.problem(f'{{"x": {bad}, "y": ""}}').startswith("x: Input should be")
+
+
 def test_fields_of_fields_are_told_apart() -> None:
     schema = find_schema("作者 [name str], 译者 [name, born int]", {})
     assert schema.problem('{"作者": [{"name": "a"}], "译者": [{"name": "b"}]}') == (
@@ -318,7 +338,7 @@ def test_what_is_no_type_is_refused_with_the_types_there_are(text: str) -> None:
 def test_a_dict_that_is_no_json_schema_is_refused_by_its_name() -> None:
     assert refusal("data").startswith("data is no valid JSON Schema: it has neither `type` nor")
     assert refusal('{"type": "objct"}').startswith(
-        """{"type": "objct"} is no valid JSON Schema: type: 'objct' is not one of ['array',"""
+        """{"type": "objct"} is no valid JSON Schema: type: 'objct' is not one of 'array', """
     )
 
 

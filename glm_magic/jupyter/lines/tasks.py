@@ -215,6 +215,7 @@ def _wait(
             with uninterrupted():
                 view = _new_view(glm, wait, job.stop)
             follow(job, view)
+        _read_ahead(wait.reply)
     except KeyboardInterrupt:
         raise Stopped(wait.parting()) from None
     finally:
@@ -226,6 +227,12 @@ def _wait(
         return None
     check_answer(wait.reply)
     return glm.hand_over(wait.reply, out)
+
+
+def _read_ahead(reply: Reply | None) -> None:
+    """Let the code of a schema's type run where it can be interrupted."""
+    if reply is not None and reply.schema:
+        reply.schema.problem(reply.text)
 
 
 def _new_view(glm: Glm, wait: _Wait, on_stop: Callable[[], None]) -> _WaitView:

@@ -117,7 +117,7 @@ def _new_growth(look: Look) -> Growth:
     from glm_magic.render.growth import MarkdownGrowth, PlainGrowth
 
     if look.format == "table" and look.schema:
-        return FieldsGrowth(look.schema.columns, is_rows=look.schema.is_rows)
+        return FieldsGrowth(look.schema.wire_columns, is_rows=look.schema.is_rows)
     return MarkdownGrowth() if look.format == "md" else PlainGrowth()
 
 
