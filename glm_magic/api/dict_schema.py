@@ -5,9 +5,8 @@ Both are read by jsonschema_rs, which fetches nothing here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from graphlib import CycleError, TopologicalSorter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -18,20 +17,15 @@ from glm_magic.api.json_schema import (
     copied,
     is_json_schema,
     kind_of,
-    pointed,
 )
 from glm_magic.api.line import REASON_CHARACTERS, TOO_DEEP, reason, short
+from glm_magic.api.schema_graph import graph_of, recursive_choices, refuse_lost_or_endless
 
 if TYPE_CHECKING:
     from jsonschema_rs import ValidationError, Validator
 
 __all__ = ["DictReader", "prepare_dict"]
 
-# These apply to the same value as the schema they stand in; a loop of them never ends.
-_IN_PLACE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else")
-# What stands below these is named by the user; below those is data.
-_NAMED = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
-_DATA = ("const", "enum", "default", "examples")
 # jsonschema_rs recurses on the stack of the thread, and the process dies where that ends: at
 # 10,000 levels of a plain schema, at 1,000 of one with a hundred `allOf` in each other (8 MB,
 # measured with 0.61).
@@ -98,12 +92,12 @@ def prepare_dict(schema: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, A
         raise BadSchema("it has neither `type` nor `properties` nor any other word of one")
     if _depth(plain) > _DEEPEST:
         raise BadSchema(f"it is {TOO_DEEP}")
-    graph = _graph(plain)
-    _refuse_lost_or_endless(graph)
+    graph = graph_of(plain)
+    refuse_lost_or_endless(graph)
     checked = plain if "$ref" in plain or not kind_of(plain) else {"type": kind_of(plain), **plain}
     validator = _validator(checked)
     sent, key = as_object(checked)
-    return sent, plain, DictReader(validator, key, _recursive_choices(graph))
+    return sent, plain, DictReader(validator, key, recursive_choices(graph))
 
 
 def _depth(value: Any) -> int:
@@ -210,107 +204,3 @@ def _schema_words(error: ValidationError) -> str:
     if isinstance(error.kind, Kind.Referencing):
         return short(f"a $ref leads nowhere: {error.message}", REASON_CHARACTERS)
     return _problem_words(error, ())
-
-
-def _refuse_lost_or_endless(graph: _Graph) -> None:
-    lost = graph.lost if graph.has_id or graph.outside is None else graph.outside
-    if lost is not None:
-        raise BadSchema(f"nothing is at $ref {short(lost)!r}")
-    try:
-        TopologicalSorter(graph.in_place).prepare()
-    except CycleError as error:
-        raise BadSchema("it refers to itself without end") from error
-
-
-def _recursive_choices(graph: _Graph) -> int:
-    """How many choices of one `anyOf` or `oneOf` lead to it again; all if that is unknown."""
-    most = 1
-    for origin, choices in graph.choices:
-        again = (graph.is_open or _leads_to(graph.edges, choice, origin) for choice in choices)
-        most = max(most, sum(again))
-    return most
-
-
-def _leads_to(edges: dict[int, set[int]], start: int, goal: int) -> bool:
-    seen = {start}
-    waiting = [start]
-    while waiting and goal not in seen:
-        new = edges.get(waiting.pop(), set()) - seen
-        seen |= new
-        waiting += new
-    return goal in seen
-
-
-@dataclass(slots=True)
-class _Graph:
-    """Which schemas hold or refer to which, by identity.
-
-    Attributes:
-        in_place: those of them that apply to the same value.
-        lost: a reference that leads nowhere.
-        outside: one to another document, which may be a part of this one that has an `$id`.
-        has_id: whether any part has one.
-        is_open: whether a reference is left to jsonschema_rs.
-        choices: a schema, and the choices of an `anyOf` or `oneOf` in it.
-    """
-
-    edges: dict[int, set[int]] = field(default_factory=dict)
-    in_place: dict[int, set[int]] = field(default_factory=dict)
-    lost: str | None = None
-    outside: str | None = None
-    has_id: bool = False
-    is_open: bool = False
-    choices: list[tuple[int, list[int]]] = field(default_factory=list)
-
-
-def _graph(schema: dict[str, Any]) -> _Graph:
-    graph = _Graph()
-    waiting = [(schema, schema)]
-    while waiting:
-        part, document = waiting.pop()
-        if id(part) in graph.edges:
-            continue
-        if isinstance(part.get("$id"), str) and not part["$id"].startswith("#"):
-            document, graph.has_id = part, True
-        inside = list(_subschemas(part))
-        targets = list(_targets(part, document, graph))
-        graph.edges[id(part)] = {id(one) for one in chain(inside, targets)}
-        graph.in_place[id(part)] = {id(one) for one in chain(_applied_in_place(part), targets)}
-        for choices in (part.get("anyOf"), part.get("oneOf")):
-            graph.choices.append((id(part), [id(one) for one in _listed(choices)]))
-        waiting += [(one, document) for one in chain(inside, targets)]
-    return graph
-
-
-def _targets(
-    part: dict[str, Any], document: dict[str, Any], graph: _Graph
-) -> Iterator[dict[str, Any]]:
-    """What a schema refers to, or a note in the graph."""
-    graph.is_open |= "$dynamicRef" in part or "$recursiveRef" in part
-    reference = part.get("$ref")
-    if not isinstance(reference, str):
-        return
-    target = pointed(document, reference or "#")
-    if isinstance(target, dict):
-        yield target
-    elif reference == "#" or reference.startswith("#/"):
-        graph.lost = reference if target is None else graph.lost
-    else:
-        graph.is_open = True
-        graph.outside = graph.outside if reference.startswith("#") else reference
-
-
-def _subschemas(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for keyword, part in schema.items():
-        if keyword in _DATA:
-            continue
-        parts = part.values() if keyword in _NAMED and isinstance(part, dict) else _listed(part)
-        yield from (one for one in parts if isinstance(one, dict))
-
-
-def _applied_in_place(schema: dict[str, Any]) -> Iterator[Any]:
-    return chain.from_iterable(_listed(schema.get(keyword)) for keyword in _IN_PLACE)
-
-
-def _listed(part: Any) -> list[Any]:
-    return part if isinstance(part, list) else [part]
