@@ -35,7 +35,8 @@ class ReplyFold:
     start: Reply = field(default_factory=Reply)
     _text: list[str] = field(default_factory=list)
     _reasoning: list[str] = field(default_factory=list)
-    _calls: dict[int, list[ToolCallDelta]] = field(default_factory=dict)
+    _calls: list[list[ToolCallDelta]] = field(default_factory=list)
+    _open: dict[int, list[ToolCallDelta]] = field(default_factory=dict)
     _served: dict[str, Call] = field(default_factory=dict)
     _sources: dict[int, Source] = field(default_factory=dict)
 
@@ -58,8 +59,8 @@ class ReplyFold:
                 self._sources |= {source.number: source for source in sources}
             case UsageReported(usage):
                 self.start = replace(self.start, usage=usage)
-            case ToolCallDelta(index):
-                self._calls.setdefault(index, []).append(event)
+            case ToolCallDelta():
+                self._add_call(event)
                 self._saw_token(at_s)
             case ServerCalled(id, name, arguments, result, is_error):
                 state: CallState = "failed" if is_error else "done"
@@ -68,6 +69,14 @@ class ReplyFold:
                 self.start = replace(self.start, filtered=findings)
             case Finished(reason):
                 self.start = replace(self.start, finish_reason=reason)
+
+    def _add_call(self, piece: ToolCallDelta) -> None:
+        """Add a piece to the call of its index; some servers give all calls the same one."""
+        pieces = self._open.get(piece.index)
+        if pieces is None or (piece.id and pieces[0].id and piece.id != pieces[0].id):
+            pieces = self._open[piece.index] = []
+            self._calls.append(pieces)
+        pieces.append(piece)
 
     def _saw_token(self, at_s: float) -> None:
         if self.start.first_token_s is None:
@@ -80,7 +89,7 @@ class ReplyFold:
             text="".join(self._text),
             reasoning="".join(self._reasoning),
             found=merge_sources(self.start.found, tuple(self._sources.values())),
-            tool_calls=tuple(_join_call(self._calls[index]) for index in sorted(self._calls)),
+            tool_calls=tuple(map(_join_call, sorted(self._calls, key=lambda c: c[0].index))),
             served=tuple(self._served.values()),
             state=state,
             seconds=seconds,

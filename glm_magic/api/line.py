@@ -43,7 +43,7 @@ def name_and_message(error: BaseException) -> str:
     Of an exception without a message, or whose message fails in turn, it is the name.
     """
     message = ""
-    with suppress(Exception):
+    with suppress(Exception, SystemExit, GeneratorExit):
         message = valid_unicode(str(error)).strip()
     name = type(error).__name__
     return f"{name}: {message}" if message else name

@@ -216,8 +216,9 @@ class Reply:
 
     @property
     def requests(self) -> int:
-        """How many requests it took."""
-        return len(self.rounds) + 1
+        """How many requests it took; one that waits for the results of calls was not sent."""
+        is_waiting = bool(self.rounds) and self.rounds[-1].is_open
+        return len(self.rounds) + (0 if is_waiting else 1)
 
     @property
     def value(self) -> Any:

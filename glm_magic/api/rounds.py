@@ -66,6 +66,11 @@ class Round:
     problem: str = ""
     usage: Usage | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether some of its calls were never made to their end."""
+        return any(call.state in ("asked", "running", "stopped") for call in self.calls)
+
     def messages(self, *, keep_reasoning: bool = True) -> list[Message]:
         """Return the messages that the next request has of it.
 

@@ -33,6 +33,8 @@ SEARCH_ENGINE_ZAI = "search_pro_jina"
 # `tool_stream` is documented for GLM-5.3, 5.2, 5.1, 5, 5-Turbo, 4.7 and 4.6.
 _STREAMS_CALLS = re.compile(r"glm-(5|4\.[67])(?!\d|v)", re.IGNORECASE)
 
+_NO_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+
 
 @dataclass(frozen=True, slots=True)
 class FunctionTool:
@@ -120,10 +122,11 @@ def build_function(tool: FunctionTool) -> dict[str, Any]:
 def build_call(call: ToolCall) -> dict[str, Any]:
     """Return a call as it stands in the message of the assistant that asked for it.
 
-    Arguments that are no JSON are left out: servers read them again, and refuse the chat.
+    Arguments that are no JSON are left out, and letters that no name may have: servers read all
+    of it again, and refuse the chat.
     """
     function = {
-        "name": call.name,
+        "name": _NO_NAME.sub("_", call.name)[:64] or "unnamed",
         "arguments": call.arguments if _is_json(call.arguments) else "{}",
     }
     return {"id": call.id, "type": "function", "function": function}

@@ -12,7 +12,7 @@ from glm_magic.jupyter.options import Fill, parse_chat_options
 from glm_magic.jupyter.parser import split_words
 from glm_magic.jupyter.rounds import Making, Stop
 from glm_magic.jupyter.runner import uninterrupted
-from glm_magic.jupyter.views.show import Look, ReplyView, new_view, show_value
+from glm_magic.jupyter.views.show import Look, ReplyView, is_watched, new_view, show_value
 from glm_magic.render.clean import clean_text
 from glm_magic.render.footer import context_words, ending_line
 from glm_magic.session.asking import build_exchange, choose, place_for
@@ -156,6 +156,10 @@ def ask(
         ReplyError: the answer is whole, and not what was asked for; it is kept all the same.
         Stopped: the kernel was interrupted; what came is kept all the same.
     """
+    if exchange.confirms and not is_watched(glm.shell):
+        from glm_magic.jupyter.calling.caller import NOBODY_TYPES
+
+        raise SettingsError(NOBODY_TYPES)
     making = Making(glm, exchange, partial(_view_of, glm, exchange), goes_on=goes_on)
     try:
         making.run()

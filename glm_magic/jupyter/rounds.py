@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from inspect import iscoroutinefunction, unwrap
 from math import inf
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from glm_magic.api.events import Waiting
 from glm_magic.api.loop import Job, pump
+from glm_magic.jupyter.calling.cleared import clearing_noticed
 from glm_magic.jupyter.runner import View, follow, uninterrupted
 from glm_magic.session.leaks import redact
 from glm_magic.session.rounds import Rounds
@@ -37,6 +39,9 @@ class RoundsView(View, Protocol):
 
     def show_rounds(self, rounds: Sequence[Round]) -> None:
         """Show all rounds so far; what comes next is not of them."""
+
+    def show_again(self) -> None:
+        """Show itself once more where the output of the cell has been cleared."""
 
 
 class Stop:
@@ -97,6 +102,7 @@ class Making(Generic[V]):
         goes_on: ChatRequest | None = None,
     ) -> None:
         session, self._thread = glm.open()
+        self._shell = glm.shell
         self._session, self._exchange = session, exchange
         settings = exchange.settings or session.settings
         self._redact = partial(redact, known=session.keys.known())
@@ -112,7 +118,10 @@ class Making(Generic[V]):
         if not self._exchange.functions:
             return None
         from glm_magic.jupyter.calling.caller import Caller
+        from glm_magic.jupyter.calling.own_loop import refuse_other_patch
 
+        if any(iscoroutinefunction(unwrap(each.call)) for each in self._exchange.functions):
+            refuse_other_patch()
         by_name = {each.tool.name: each for each in self._exchange.functions}
         return Caller(by_name, self._exchange.confirms, self._redact)
 
@@ -163,11 +172,14 @@ class Making(Generic[V]):
             if self._stop.is_asked or self._caller is None:
                 return
             try:
-                with self._stop.by(_interrupt_main):
+                with self._stop.by(_interrupt_main), clearing_noticed(self._shell) as cleared:
                     self._caller.make(call, partial(self._note, place))
             except KeyboardInterrupt:
                 if not self._stop.is_asked:
                     raise
+            finally:
+                if cleared and self.view is not None:
+                    self.view.show_again()
 
     def _note(self, place: int, call: Call) -> None:
         self._rounds.note(place, call)

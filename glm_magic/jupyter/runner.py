@@ -82,6 +82,9 @@ class Unseen:
     def show_rounds(self, rounds: Sequence[Any]) -> None:
         """Show none."""
 
+    def show_again(self) -> None:
+        """Show nothing again."""
+
 
 @contextmanager
 def uninterrupted(what: str = "stopped; the answer is in _glm") -> Iterator[None]:

@@ -11,7 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from glm_magic.api.events import Usage
+from glm_magic.api.events import Usage, valid_unicode
+from glm_magic.api.line import short
 from glm_magic.api.reply import Reply, State
 from glm_magic.api.rounds import Call, CallState, Round
 from glm_magic.errors import SettingsError
@@ -23,6 +24,7 @@ _FORMAT, _VERSION = "glm_magic chat", 1
 _COMMENT = "<!-- glm_magic chat -->"
 # Larger than any window of any model, in bytes.
 _LIMIT_BYTES = 256 * 2**20
+_CALL_CHARACTERS = 200
 SUFFIXES = (".md", ".json")
 _STATES = ("complete", "stopped", "cut off")
 
@@ -43,7 +45,7 @@ def write_chat(chat: Chat, path: Path, *, force: bool = False) -> None:
     try:
         if path.exists() and not force and not _is_ours(path):
             raise SettingsError(f"{path} is no chat of ours; --force replaces it all the same")
-        path.write_text(text, "utf-8")
+        path.write_bytes(valid_unicode(text).encode())
     except OSError as error:
         raise SettingsError(f"{path} cannot be written: {error.strerror or error}") from error
 
@@ -96,8 +98,8 @@ def _turn_markdown(turn: Turn) -> str:
 
 
 def _call_markdown(call: Call) -> str:
-    result = " ".join(call.result.split())
-    return f"- `{call.name}({call.arguments})`: {result[:200]}{'…' * (len(result) > 200)}\n"
+    words = f"{call.name}({call.arguments})".replace("`", "'")
+    return f"- `{short(words, _CALL_CHARACTERS)}`: {short(call.result, _CALL_CHARACTERS)}\n"
 
 
 def read_chat(path: Path) -> tuple[str, list[Turn]]:
@@ -154,15 +156,15 @@ def _parse_turn(turn: Mapping[str, Any], path: Path) -> Turn:
 
 
 def _parse_round(content: Mapping[str, Any]) -> Round:
-    calls = tuple(map(_parse_call, _objects(content, "calls")))
+    calls = tuple(_parse_call(n, each) for n, each in enumerate(_objects(content, "calls")))
     usage = _parse_usage(content.get("usage"))
     return Round(_text(content, "text"), _text(content, "reasoning"), calls, usage=usage)
 
 
-def _parse_call(content: Mapping[str, Any]) -> Call:
+def _parse_call(number: int, content: Mapping[str, Any]) -> Call:
     state, seconds = content.get("state"), content.get("seconds")
     return Call(
-        _text(content, "id"),
+        _text(content, "id") or f"call_{number}",
         _text(content, "name"),
         _text(content, "arguments"),
         cast(CallState, state) if state in get_args(CallState) else "done",

@@ -39,12 +39,14 @@ class Function:
     """A function of the notebook that a model may call.
 
     Attributes:
+        path: the name it was found by.
         tool: what the model is told of it.
         call: the function itself, sync or async.
         positional: its parameters that take no name, in their order.
         adapter: reads arguments.
     """
 
+    path: str
     tool: FunctionTool
     call: Callable[..., Any]
     positional: Parameters = field(repr=False)
@@ -154,7 +156,7 @@ def _function(path: str, value: Any) -> Function:
     name = _last(path)
     try:
         _refuse_unsuited(name, value)
-        return _build(name, value)
+        return _build(path, name, value)
     except SettingsError:
         raise
     # The user's own code runs here: proxies, `__signature__`, the schemas of types.
@@ -176,7 +178,7 @@ def _refuse_unsuited(name: str, value: object) -> None:
         )
 
 
-def _build(name: str, value: Any) -> Function:
+def _build(path: str, name: str, value: Any) -> Function:
     docstring = docstring_of(value).strip()
     if not docstring:
         raise SettingsError(
@@ -192,4 +194,4 @@ def _build(name: str, value: Any) -> Function:
     fill_in(schema["properties"], parameters, described)
     tool = FunctionTool(name, valid_unicode(description), valid_unicode(compact_json(schema)))
     positional = tuple(p for p in parameters if p.kind is p.POSITIONAL_ONLY)
-    return Function(tool, value, positional, adapter)
+    return Function(path, tool, value, positional, adapter)

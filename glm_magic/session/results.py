@@ -6,7 +6,7 @@ import json
 import math
 import sys
 from collections import deque
-from collections.abc import ItemsView, Iterable, KeysView, Mapping, ValuesView
+from collections.abc import Callable, ItemsView, Iterable, KeysView, Mapping, ValuesView
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from datetime import date, time, timedelta
@@ -37,11 +37,14 @@ _LISTS = (list, tuple, range, deque, KeysView, ValuesView, ItemsView)
 _TEXTS = (Decimal, UUID, PurePath, timedelta)
 
 
+Clean = Callable[[str], str]
+
+
 class ResultError(TypeError):
     """A function gave back what no model can read; the message is one line."""
 
 
-def result_text(value: object) -> str:
+def result_text(value: object, clean: Clean = str) -> str:
     """Return the text that a model gets of what a function returned.
 
     - Text and a `Reply` are their text; None is `null`.
@@ -52,6 +55,9 @@ def result_text(value: object) -> str:
 
     A half of a surrogate pair is U+FFFD. What is longer than 100,000 characters is cut, and says
     so in its last line.
+
+    Args:
+        clean: takes out what is not to be sent, before anything is cut: a part of it is too much.
 
     Raises:
         ResultError: it is, or holds, something else; it holds itself, is nested deeper than 100
@@ -68,15 +74,18 @@ def result_text(value: object) -> str:
         raise ResultError(
             f"it returned {_a(value)} that cannot be read: {reason(error)}"
         ) from error
-    return _cut(valid_unicode(text))
+    return _cut(clean(valid_unicode(text)))
 
 
-def error_text(error: BaseException) -> str:
+def error_text(error: BaseException, clean: Clean = str) -> str:
     """Return the text that a model gets of an exception: "error: ValueError: no such city".
 
     At most 10 lines and 2,000 characters of it. One whose message cannot be had is its name.
+
+    Args:
+        clean: as for `result_text`.
     """
-    lines = f"error: {name_and_message(error)}".splitlines()
+    lines = clean(f"error: {name_and_message(error)}").splitlines()
     text = "\n".join(lines[:_ERROR_LINES])
     if len(lines) > _ERROR_LINES or len(text) > _ERROR_CHARACTERS:
         return f"{text[: _ERROR_CHARACTERS - 1]}…"

@@ -168,7 +168,11 @@ class Rounds:
             return sent_back, rounds[:-1]
         if self._is_over:
             return own, rounds
-        return replace(own, state="stopped", text="", reasoning="", tool_calls=()), rounds
+        # An interrupt may come between the end of a call and the note of it.
+        *before, last = rounds
+        calls = (replace(c, state="stopped") if c.state == "running" else c for c in last.calls)
+        stopped = replace(own, state="stopped", text="", reasoning="", tool_calls=())
+        return stopped, (*before, replace(last, calls=tuple(calls)))
 
     def check(self) -> None:
         """Raise where the reply is whole and not what was asked for.
@@ -183,6 +187,8 @@ class Rounds:
             check_answer(replace(reply, schema=self._exchange.reply.schema))
 
     def _why_no_answer(self, reply: Reply) -> str:
+        if self._goes_on:
+            return "the model asks for a call instead of going on; `%glm again` asks anew"
         if not self._is_too_often:
             return "the answer was cut in the middle of a call; raise --max-tokens"
         return (

@@ -162,3 +162,53 @@ def test_an_interrupt_cancels_the_coroutine_alone(ticking: Kernel, server: GlmSe
         "glm: stopped; the calls so far are in _glm, `%glm again` sends it again"
     )
     assert ticking.value("[c.state for c in _glm.calls]") == ["stopped"]
+
+
+def test_a_coroutine_that_swallows_its_end_is_ended_all_the_same(
+    ticking: Kernel, server: GlmServer
+) -> None:
+    ticking.run(
+        "async def deaf() -> str:\n"
+        "    'Hear nothing.'\n"
+        "    try:\n"
+        "        await loop.create_future()\n"
+        "    except asyncio.CancelledError:\n"
+        "        return 'went on'"
+    )
+    server.script = calling("deaf")
+    request_id = ticking.send("%%glm --tool deaf\nWait")
+    cell = ticking.read(request_id, lambda cell: cell.shows("calling deaf"))
+    ticking.interrupt()
+    assert ticking.wait(request_id, cell).error_line.startswith("glm: stopped; ")
+    assert len(server.requests) == 1
+
+
+def test_functions_of_prompts_on_threads_run_coroutines_on_loops_of_their_own(
+    ticking: Kernel, server: GlmServer
+) -> None:
+    ticking.run(
+        "async def late(x: int) -> int:\n"
+        "    'Late.'\n"
+        "    await asyncio.sleep(0.01)\n"
+        "    return 2 * x"
+    )
+    server.script = calling("late", x=3)
+    ticking.run("%%glm --def ask --tool late\nTwice 3?")
+    ticking.run("from concurrent.futures import ThreadPoolExecutor")
+    code = "list(ThreadPoolExecutor(4).map(lambda n: ask().calls[0].result, range(8)))"
+    assert ticking.value(code) == ["6"] * 8
+
+
+def test_with_the_original_nest_asyncio_nothing_is_sent(
+    ipykernels: Callable[[str], Path], server: GlmServer
+) -> None:
+    env = {
+        "PYTHONPATH": os.pathsep.join((str(ipykernels("7.4")), os.environ.get("PYTHONPATH", ""))),
+        "ZAI_API_KEY": server.key,
+        "ZAI_BASE_URL": server.url,
+    }
+    with start_kernel(env) as kernel:
+        kernel.run("import nest_asyncio\nnest_asyncio.apply()\n" + SETUP)
+        cell = kernel.run("%%glm --tool count\nHow far?")
+        assert cell.error_line.startswith("glm: nest_asyncio is applied in this kernel")
+        assert server.requests == []

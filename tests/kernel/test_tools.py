@@ -306,6 +306,83 @@ def test_a_key_in_a_result_is_not_sent(kernel: Kernel, server: GlmServer) -> Non
     assert server.key not in json.dumps(messages(server))
 
 
+def test_a_key_in_what_a_validator_says_is_not_sent(kernel: Kernel, server: GlmServer) -> None:
+    kernel.run(
+        "import os\n"
+        "from typing import Annotated\n"
+        "from pydantic import AfterValidator\n"
+        "def check(value):\n"
+        "    raise ValueError('no such ' + os.environ['ZAI_API_KEY'])\n"
+        "def leak(x: Annotated[int, AfterValidator(check)]) -> int:\n"
+        "    'Leak.'\n"
+        "    return x"
+    )
+    server.script = calling(call("leak", x=1))
+    assert kernel.run("%%glm --tool leak\nLeak").status == "ok"
+    assert server.key not in json.dumps(messages(server))
+
+
+def test_an_answer_is_shown_again_where_a_function_clears_the_output(
+    kernel: Kernel, server: GlmServer
+) -> None:
+    kernel.run(
+        "from IPython.display import clear_output\n"
+        "def plot() -> str:\n"
+        "    'Plot.'\n"
+        "    clear_output(wait=True)\n"
+        "    return 'drawn'"
+    )
+    server.script = calling(call("plot"))
+    cell = kernel.run("%%glm --tool plot\nPlot")
+    kinds = [message["msg_type"] for message in cell.messages]
+    cleared, *_ = [place for place, kind in enumerate(kinds) if kind == "clear_output"]
+    assert "display_data" in kinds[cleared:]
+    shown = [o for o in cell.outputs if o["data"]["text/plain"].endswith("So it is.")]
+    assert len({output["transient"]["display_id"] for output in shown}) == 1
+    assert kernel.run("clear_output(wait=True)\nprint('on')").stdout == "on\n"
+
+
+def test_the_same_again_calls_the_function_as_it_is_now(kernel: Kernel, server: GlmServer) -> None:
+    server.script = calling(call("divide", a=1, b=0))
+    kernel.run("%%glm --tool divide\nDivide")
+    kernel.run("def divide(a: int, b: int) -> float:\n    'Divide.'\n    return 7.0")
+    kernel.run("%glm again")
+    assert results(server) == ["7.0"]
+    kernel.run("del divide")
+    assert "unknown function 'divide'" in kernel.run("%glm again").error_line
+
+
+def test_an_interrupt_that_a_function_swallows_ends_the_cell(
+    kernel: Kernel, server: GlmServer
+) -> None:
+    kernel.run(
+        "def deaf() -> str:\n"
+        "    'Hear nothing.'\n"
+        "    import time\n"
+        "    try:\n"
+        "        time.sleep(600)\n"
+        "    except KeyboardInterrupt:\n"
+        "        return 'went on'"
+    )
+    server.script = calling(call("deaf"))
+    request_id = kernel.send("%%glm --tool deaf\nListen")
+    cell = kernel.read(request_id, lambda cell: cell.shows("calling deaf"))
+    kernel.interrupt()
+    assert kernel.wait(request_id, cell).error_line.startswith("glm: stopped; ")
+    assert len(server.requests) == 1
+    assert kernel.value("(_glm.requests, [c.state for c in _glm.calls])") == (1, ["stopped"])
+
+
+def test_what_is_drawn_of_many_calls_grows_with_their_number(
+    kernel: Kernel, server: GlmServer
+) -> None:
+    def drawn(count: int) -> int:
+        server.script = calling(*(call("weather", city=f"city {n}") for n in range(count)))
+        return sum(len(html) for _, html in kernel.run("%%glm --tool weather\nAll").live_html)
+
+    assert drawn(60) < 2.5 * drawn(30)
+
+
 def test_a_model_that_asks_for_ever_is_ended_in_one_line(kernel: Kernel, server: GlmServer) -> None:
     server.script = asking_for_ever
     kernel.run("%config GlmMagic.max_tool_rounds = 3")
@@ -420,7 +497,7 @@ def test_where_nobody_can_type_nothing_is_called(kernel: Kernel, server: GlmServ
     assert cell.error_line == (
         "glm: --confirm asks before each call, and nobody can type here; leave it out"
     )
-    assert calls(kernel, "state") == ["asked"]
+    assert server.requests == []
 
 
 # -- what cannot be offered --------------------------------------------------------------------

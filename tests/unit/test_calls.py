@@ -1,5 +1,7 @@
 """Calls of functions as a table and as lines, whatever the model and the functions wrote."""
 
+import json
+
 import html5lib
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from glm_magic.api.reply import Reply
 from glm_magic.api.rounds import Call, Round
 from glm_magic.render.calls import (
     call_line,
+    exact_line,
     render_calls,
     render_calls_plain,
     render_rounds,
@@ -32,6 +35,20 @@ def test_a_call_is_written_as_in_python() -> None:
 def test_the_question_before_a_call_is_one_clean_line() -> None:
     line = call_line(Call("", "f\x1b[2J", '{"x": "a\\nb\\u202e"}'))
     assert line == 'f(x="a\\nb")'
+
+
+def test_the_question_hides_nothing() -> None:
+    long = "a" * 300 + "; DROP TABLE users"
+    assert exact_line(Call("", "f", json.dumps({"sql": long}))).endswith('; DROP TABLE users")')
+    line = exact_line(Call("", "f", '{"x": "a\u202eb\U000e0044c\u200bd\ne"}'))
+    assert line == 'f({"x": "a\\u202eb\\U000e0044c\\u200bd\\ne"})'
+    huge = exact_line(Call("", "f", "x" * 10_000))
+    assert huge.endswith("… (5,003 more characters)")
+
+
+def test_arguments_that_are_nested_too_deep_stay_text() -> None:
+    deep = '{"a": ' + "[" * 960 + "]" * 960 + "}"
+    assert "[[[" in render_calls([Call("1", "f", deep)])
 
 
 def test_a_call_is_a_row() -> None:

@@ -140,4 +140,14 @@ def test_calls_that_are_damaged_are_read_as_far_as_they_go(tmp_path: Path) -> No
     content = {"format": "glm_magic chat", "version": 1, "name": "s", "turns": [turn]}
     (tmp_path / "s.json").write_text(json.dumps(content))
     (read,) = read_chat(tmp_path / "s.json")[1]
-    assert read.reply.calls == (Call("", "", "", "done"),)
+    assert read.reply.calls == (Call("call_0", "", "", "done"),)
+
+
+def test_halves_of_characters_and_marks_of_markdown_do_no_harm(tmp_path: Path) -> None:
+    call = Call("1", "f`\n# x", "{}", "done", "\ud800", "\udc80")
+    rounds = (Round(calls=(call,)),)
+    chat = Chat("s", [Turn(None, "a", Reply("b", state="complete", model="m", rounds=rounds))])
+    for name in ("s.json", "s.md"):
+        write_chat(chat, tmp_path / name)
+    assert read_chat(tmp_path / "s.json")[1][0].reply.calls[0].printed == "\ufffd"
+    assert "- `f' # x({})`: " in (tmp_path / "s.md").read_text("utf-8")

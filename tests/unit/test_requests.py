@@ -186,12 +186,12 @@ def test_arguments_stream_where_the_documents_have_it(model: str, streams: bool)
 
 
 def test_calls_and_their_results_are_messages() -> None:
-    calls = (ToolCall("c1", "weather", '{"city": "北京"}'), ToolCall("c2", "weather", "{broken"))
+    calls = (ToolCall("c1", "weather", '{"city": "北京"}'), ToolCall("c2", "<b>\n", "{broken"))
     asked = Message("assistant", "", "Hm.", calls)
     messages = (*HELLO, asked, Message("tool", "sunny", call_id="c1"))
     body = _sent(ChatRequest("glm-4.7", messages))
     function = {"name": "weather", "arguments": '{"city": "北京"}'}
-    broken = {"name": "weather", "arguments": "{}"}
+    broken = {"name": "_b__", "arguments": "{}"}
     assert body["messages"][1:] == [
         {
             "role": "assistant",

@@ -12,15 +12,17 @@ from typing import Any
 
 from IPython.core.error import StdinNotImplementedError
 
+from glm_magic.api.events import valid_unicode
 from glm_magic.api.rounds import Call
 from glm_magic.errors import SettingsError
+from glm_magic.jupyter.calling.interrupts import heeded_interrupts
 from glm_magic.jupyter.calling.own_loop import run_on_own_loop
 from glm_magic.jupyter.calling.printed import Printed, printed
-from glm_magic.render.calls import call_line
+from glm_magic.render.calls import exact_line
 from glm_magic.session.functions import ArgumentsError, Function
 from glm_magic.session.results import ResultError, error_text, result_text
 
-__all__ = ["Caller"]
+__all__ = ["NOBODY_TYPES", "Caller"]
 
 # Of a traceback that is longer only the start and the end say anything.
 _TRACEBACK_CHARACTERS = 10_000
@@ -55,8 +57,9 @@ class Caller:
         try:
             function = self._find(call)
             args, named = function.bind(call.arguments)
-        except ArgumentsError as error:
-            return note(replace(call, state="refused", result=f"error: {error}"))
+        except ArgumentsError as error:  # a validator of the user's own may have said it
+            told = self.redact(f"error: {error}")
+            return note(replace(call, state="refused", result=told))
         if self.confirms and not _is_wanted(call):
             return note(replace(call, state="declined", result=_DECLINED))
         note(replace(call, state="running"))
@@ -81,9 +84,10 @@ class Caller:
         with printed() as taken:
             ended = _Ended(call, started, taken, self.redact)
             try:
-                value = function.call(*args, **named)
-                if inspect.isawaitable(value):
-                    value = run_on_own_loop(value)
+                with heeded_interrupts():
+                    value = function.call(*args, **named)
+                    if inspect.isawaitable(value):
+                        value = run_on_own_loop(value)
                 return ended.with_value(value)
             except KeyboardInterrupt:
                 note(ended.stopped())
@@ -93,6 +97,7 @@ class Caller:
                 return ended.with_error(error)
 
 
+NOBODY_TYPES = "--confirm asks before each call, and nobody can type here; leave it out"
 _DECLINED = "error: the user declined this call"
 
 
@@ -107,19 +112,18 @@ class _Ended:
 
     def _with(self, **more: Any) -> Call:
         seconds = time.perf_counter() - self.started
-        texts = {name: self.redact(value) for name, value in more.items() if name != "state"}
-        taken = self.redact(self.printed.text)
-        return replace(self.call, state=more["state"], printed=taken, seconds=seconds, **texts)
+        taken = valid_unicode(self.printed.text(self.redact))
+        return replace(self.call, printed=taken, seconds=seconds, **more)
 
     def with_value(self, value: object) -> Call:
         try:
-            return self._with(state="done", result=result_text(value))
+            return self._with(state="done", result=result_text(value, self.redact))
         except ResultError as error:
-            return self._with(state="failed", result=f"error: {error}")
+            return self._with(state="failed", result=self.redact(f"error: {error}"))
 
     def with_error(self, error: BaseException) -> Call:
-        told = _format(error)
-        return self._with(state="failed", result=error_text(error), traceback=told)
+        told = _cut(self.redact(valid_unicode(_format(error))))
+        return self._with(state="failed", result=error_text(error, self.redact), traceback=told)
 
     def stopped(self) -> Call:
         return self._with(state="stopped", result="error: the user stopped this call")
@@ -129,9 +133,12 @@ def _format(error: BaseException) -> str:
     """The traceback as Python prints it, from the function's own frame on."""
     try:
         lines = traceback.format_exception(type(error), error, _own_frames(error.__traceback__))
-        text = "".join(lines)
-    except Exception as broken:  # an exception whose own text raises
-        text = f"{type(error).__name__} (no traceback: {type(broken).__name__})"
+        return "".join(lines)
+    except (Exception, SystemExit) as broken:  # an exception whose own text raises
+        return f"{type(error).__name__} (no traceback: {type(broken).__name__})"
+
+
+def _cut(text: str) -> str:
     if len(text) <= _TRACEBACK_CHARACTERS:
         return text
     half = _TRACEBACK_CHARACTERS // 2
@@ -151,9 +158,9 @@ def _is_machinery(frames: TracebackType) -> bool:
 
 def _is_wanted(call: Call) -> bool:
     try:
-        answer = input(f"Call {call_line(call)}? [y/N] ")
-    except (EOFError, StdinNotImplementedError):
-        raise SettingsError(
-            "--confirm asks before each call, and nobody can type here; leave it out"
-        ) from None
+        answer = input(f"Call {exact_line(call)}? [y/N] ")
+    except EOFError:  # Ctrl-D
+        return False
+    except StdinNotImplementedError:
+        raise SettingsError(NOBODY_TYPES) from None
     return answer.strip().lower() in ("y", "yes")

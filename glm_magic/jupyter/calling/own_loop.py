@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import threading
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from IPython.core.async_helpers import get_asyncio_loop
+
+from glm_magic.errors import SettingsError
 
 T = TypeVar("T")
 
@@ -25,9 +28,12 @@ def run_on_own_loop(awaitable: Awaitable[T]) -> T:
         KeyboardInterrupt: the kernel was interrupted; the coroutine was cancelled.
         Exception: what the awaitable raises.
     """
+    if threading.current_thread() is not threading.main_thread():
+        return _run_apart(awaitable)
     loop = _own_loop()
     if not loop.is_running():
         return _run(loop, awaitable)
+    refuse_other_patch()
     # The cell that waits runs inside a step of this very loop, which must therefore run again
     # within itself. asyncio forbids that, and nest_asyncio2 lets it: nothing else does, and it
     # patches asyncio in the user's kernel. Hence only here, when a coroutine is called, and for
@@ -38,6 +44,33 @@ def run_on_own_loop(awaitable: Awaitable[T]) -> T:
     nest_asyncio2.apply(loop)
     with _outer_step_kept(loop):
         return _run(loop, awaitable)
+
+
+def refuse_other_patch() -> None:
+    """Refuse to run a loop within itself where the original nest_asyncio lets it.
+
+    Raises:
+        SettingsError: it was applied, and this is ipykernel 7 or later, of which it drops cells.
+    """
+    is_other = hasattr(asyncio, "_nest_patched") and not hasattr(asyncio, "_nest_asyncio2")
+    if is_other and "ipykernel" in sys.modules and _ipykernel_line() >= 7:
+        raise SettingsError(
+            "nest_asyncio is applied in this kernel, which drops queued cells on ipykernel 7; "
+            "restart and use nest_asyncio2 in its place, or offer plain functions"
+        )
+
+
+def _ipykernel_line() -> int:
+    return int(sys.modules["ipykernel"].version_info[0])
+
+
+def _run_apart(awaitable: Awaitable[T]) -> T:
+    """Run it on a loop of its own: that of the notebook is the main thread's."""
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(_wait_for(awaitable))
+    finally:
+        loop.close()
 
 
 @contextmanager
@@ -66,7 +99,10 @@ def _run(loop: asyncio.AbstractEventLoop, awaitable: Awaitable[T]) -> T:
     task = loop.create_task(_wait_for(awaitable))
     with _cancelled_by_interrupt(loop, task) as interrupts:
         try:
-            return loop.run_until_complete(task)
+            value = loop.run_until_complete(task)
+            if interrupts:  # it swallowed the cancelling
+                raise KeyboardInterrupt
+            return value
         except asyncio.CancelledError:
             if interrupts:
                 raise KeyboardInterrupt from None

@@ -15,11 +15,11 @@ from IPython.display import DisplayHandle, display
 
 from glm_magic.api.events import Event, ReasoningDelta, TextDelta
 from glm_magic.api.reply import ReasoningView, Reply
-from glm_magic.api.rounds import Round
+from glm_magic.api.rounds import Call, Round
 from glm_magic.jupyter.views.bundles import line_bundle, reply_bundle, reply_metadata
 from glm_magic.jupyter.views.column import Column, Widgets
 from glm_magic.jupyter.views.status import Status
-from glm_magic.render.calls import render_rounds
+from glm_magic.render.calls import pieces_of, render_pieces
 from glm_magic.render.frame import frame, live_frame
 from glm_magic.render.growth import Growth, MarkdownGrowth, PlainGrowth
 from glm_magic.render.markdown import render_prose
@@ -28,8 +28,9 @@ from glm_magic.render.reply import render_answer, render_reasoning
 # Reasoning scrolls in a window of its own; in a column turned over its end stays in sight.
 _WINDOW = {"max_height": "16em", "overflow": "hidden auto", "flex_flow": "column-reverse"}
 
-# A widget is drawn anew for each call in it; so many rounds of calls stand in one.
-_ROUNDS_A_WIDGET = 20
+# A widget is drawn anew for each call in it, so it holds no more; texts are whole in the end.
+_PIECES_A_WIDGET = 10
+_LIVE_CHARACTERS = 2_000
 
 
 class LiveView:
@@ -58,8 +59,8 @@ class LiveView:
     ) -> None:
         self._shows = reasoning
         self._new_growth = new_growth
-        self._rounds: tuple[Round, ...] = ()
-        self._first_shown = 0
+        self._rounds = 0
+        self._shown: list[tuple[Call | Round, ...]] = []
         self._is_round_over = False
         self._widgets = Widgets()
         try:
@@ -136,14 +137,27 @@ class LiveView:
 
     def show_rounds(self, rounds: Sequence[Round]) -> None:
         """Show all rounds so far, as the final output does; what comes next is not of them."""
-        if len(rounds) > len(self._rounds):
-            if not self._rounds or len(rounds) - self._first_shown > _ROUNDS_A_WIDGET:
-                self._first_shown = len(rounds) - 1
-                self._past.children = (*self._past.children, self._widgets.new_html())
-            if not self._is_round_over:
-                self._end_round()
-        self._rounds = tuple(rounds)
-        self._past.children[-1].value = live_frame(render_rounds(rounds[self._first_shown :]))
+        if len(rounds) > self._rounds and not self._is_round_over:
+            self._end_round()
+        self._rounds = len(rounds)
+        pieces = pieces_of(rounds)
+        for place, start in enumerate(range(0, len(pieces), _PIECES_A_WIDGET)):
+            self._show_pieces(place, tuple(pieces[start : start + _PIECES_A_WIDGET]))
+
+    def _show_pieces(self, place: int, pieces: tuple[Call | Round, ...]) -> None:
+        """Draw some of what is past, where it is not what is drawn there already."""
+        if place == len(self._shown):
+            self._past.children = (*self._past.children, self._widgets.new_html())
+            self._shown.append(())
+        if pieces != self._shown[place]:
+            self._shown[place] = pieces
+            html = live_frame(render_pieces(pieces, _LIVE_CHARACTERS))
+            self._past.children[place].value = html
+
+    def show_again(self) -> None:
+        """Show the widgets once more: a function has cleared the output of the cell."""
+        if self._handle is not None:
+            self._handle.display(self._box)
 
     def _end_round(self) -> None:
         """Take what the model wrote from its place: it stands among the rounds now."""

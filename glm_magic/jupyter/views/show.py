@@ -34,6 +34,9 @@ class ReplyView(View, Protocol):
     def show_rounds(self, rounds: Sequence[Round]) -> None:
         """Show all rounds so far; what comes next is not of them."""
 
+    def show_again(self) -> None:
+        """Show itself once more where the output of the cell has been cleared."""
+
     def finish(self, reply: Reply) -> None:
         """Show the reply as it stays."""
 
@@ -133,6 +136,9 @@ class StaticView:
         """Show nothing yet."""
 
     def show_rounds(self, rounds: Sequence[Round]) -> None:
+        """Show nothing yet."""
+
+    def show_again(self) -> None:
         """Show nothing yet."""
 
     def finish(self, reply: Reply) -> None:

@@ -77,6 +77,9 @@ class TerminalView:
             print(render_calls_plain(new), file=self._out, flush=True)
         self._called = len(ended)
 
+    def show_again(self) -> None:
+        """Print nothing again: what was cleared is in the terminal's own history."""
+
     def _end_round(self, ended: Round) -> None:
         if self._is_thinking or ended.text:
             self._end_thoughts()
