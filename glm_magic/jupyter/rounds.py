@@ -143,7 +143,7 @@ class Making(Generic[V]):
             self._rounds.judge()
             # A call is shown when it begins; unless somebody is asked about it first.
             if not self._rounds.calls or self._exchange.confirms:
-                self._show_rounds()
+                self._show_rounds("asking you …" if self._rounds.calls else "")
             self._make_calls()
 
     def check(self) -> None:

@@ -31,7 +31,12 @@ _TEXT_CHARACTERS = 20_000
 _EXACT_CHARACTERS = 5_000
 _BELOW = '<tr><td colspan="4" style="text-align: left; padding-left: 2em">'
 # Without the ground of its own that a theme gives a `<pre>`: it stands in a striped table.
-_PLAIN = "margin: 0; background: none; white-space: pre-wrap; overflow-wrap: anywhere"
+_PLAIN = (
+    "margin: 0; background: none; white-space: pre-wrap; overflow-wrap: anywhere; "
+    "word-break: normal"
+)
+# A result may be opened, and be long.
+_TOP = 'style="text-align: left; vertical-align: top"'
 _STATES = {
     "asked": "not called",
     "running": "running …",
@@ -137,9 +142,9 @@ def render_calls(calls: Sequence[Call], limit: int = _TEXT_CHARACTERS) -> str:
 def _rows(call: Call, limit: int) -> str:
     time = "" if call.seconds is None else timed(call.seconds)
     return (
-        f'<tr><th scope="row"><code>{render_line(call.name)}</code></th>'
-        f"<td>{_folded(_arguments(call.arguments), limit)}</td><td>{_result(call, limit)}</td>"
-        f'<td align="right" nowrap="">{time}</td></tr>'
+        f'<tr><th scope="row" {_TOP}><code>{render_line(call.name)}</code></th>'
+        f"<td {_TOP}>{_folded(_arguments(call.arguments), limit)}</td>"
+        f"<td {_TOP}>{_result(call, limit)}</td><td {_TOP}>{time}</td></tr>"
         f"{_printed(call, limit)}{_traceback(call, limit)}"
     )
 

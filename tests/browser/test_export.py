@@ -13,9 +13,10 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from glm_server import Script, call
 from hostile import LURES, attack, find_acts, parse_page
 from nbconvert import HTMLExporter
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from runners import Place, build, open_place, run_with_nbclient
 
 LOAD = "%load_ext glm_magic"
@@ -130,3 +131,35 @@ def test_mathjax_typesets_the_honest_tex_of_a_page_and_obeys_none(site: Site, pa
     assert page.evaluate("window.pwned") is None
     assert page.locator(".jp-OutputArea-output").locator(LURES).count() == 0
     assert asked <= usual
+
+
+FUNCTIONS = """%load_ext glm_magic
+def lure(a: int, b: int) -> float:
+    'Lure.'
+    print('<img src=x onerror="window.pwned=1"> $x^2$')
+    return a / b if b else 1 / 0
+"""
+CALL = "%%glm --tool lure\nDivide"
+FORM = '%%glm --schema "[name, year int]"\nWho?'
+
+
+def test_calls_and_fields_are_in_a_page_and_ask_for_nothing(site: Site, page: Page) -> None:
+    site.place.server.queue(
+        Script(text=(), tool_calls=(call("lure", a=1, b=2), call("lure", a=1, b=0))),
+        Script(text=("Done.",)),
+        Script(text=('{"items": [{"name": "<b>Ada</b> $x$", "year": 1815}]}',)),
+    )
+    cells = (FUNCTIONS, CALL, FORM)
+    notebook = run_with_nbclient(site.place, *cells, store_widget_state=False)
+    assert active(site.write("calls.html", notebook)) == active(
+        site.write("no-calls.html", build(*cells))
+    )
+    assert site.open(page, "no-calls.html") == site.open(page, "calls.html")
+    calls = page.get_by_role("table", name="Calls (2)")
+    expect(calls.get_by_role("row")).to_have_count(6)
+    expect(calls.get_by_role("row").nth(1)).to_contain_text("a=1, b=2")
+    expect(calls.get_by_role("row").nth(2)).to_contain_text('<img src=x onerror="window.pwned=1">')
+    calls.get_by_text("Traceback", exact=True).click()
+    expect(calls.get_by_text("return a / b if b else 1 / 0")).to_be_visible()
+    expect(page.get_by_role("row").last).to_have_text("<b>Ada</b> $x$1815")
+    assert page.evaluate("window.pwned") is None

@@ -1,6 +1,7 @@
 """Calls of functions as a table and as lines, whatever the model and the functions wrote."""
 
 import json
+import re
 
 import html5lib
 import pytest
@@ -54,8 +55,8 @@ def test_arguments_that_are_nested_too_deep_stay_text() -> None:
 def test_a_call_is_a_row() -> None:
     html = render_calls([WEATHER])
     assert "<caption>Calls</caption>" in html
-    assert '<td>city="北京", days=3</td><td>sunny</td>' in html
-    assert ">0.50 s</td>" in html
+    cells = re.sub(r' style="[^"]*"', "", html)
+    assert '<td>city="北京", days=3</td><td>sunny</td><td>0.50 s</td>' in cells
 
 
 def test_what_was_printed_and_the_traceback_stand_below_their_call() -> None:
