@@ -20,7 +20,16 @@ IN_HALVES = replace(DEMO, pace_s=0.002, pauses=(180,))
 ENDLESS = Script(text=("# Counting\n\n", *(f"{n}, " for n in range(500))), pace_s=0.1)
 
 
-@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+@pytest.mark.parametrize(
+    ("front_end", "theme"),
+    [
+        ("jupyterlab", "JupyterLab Light"),
+        ("jupyterlab", "JupyterLab Dark"),
+        ("notebook_7", "JupyterLab Dark"),
+    ],
+    ids=["JupyterLab 4, light", "JupyterLab 4, dark", "Notebook 7, dark"],
+    indirect=["front_end"],
+)
 def test_an_answer_streams_in_and_stays_after_saving_and_reopening(
     browser: Browser, front_end: Lab, theme: Theme
 ) -> None:

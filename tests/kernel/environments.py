@@ -15,7 +15,7 @@ import pytest
 import glm_magic
 
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
-HEAVY = {"matplotlib", "numpy", "pandas"}
+HEAVY = {"matplotlib", "numpy", "pandas", "pyarrow"}
 _QUIET = ("--quiet", "--disable-pip-version-check")
 
 

@@ -97,6 +97,7 @@ def session(
         with start_kernel(env) as kernel:
             kernel.run("import logging\nlogging.basicConfig(level=logging.DEBUG)\n%xmode Verbose")
             kernel.run("%load_ext glm_magic")
+            kernel.run("%glm config retry_base_s=0.01")
             if request.param == "login":
                 kernel.run_typing("%glm login", KEY)
             use(kernel, server)

@@ -1,6 +1,6 @@
-"""The same on newer lines of Python, each with a kernel of its own, where the machine has them.
+"""The same on the newest line of Python that is at hand, with a kernel of its own, if it is there.
 
-Their environments lack what a chat never imports: pandas, numpy and matplotlib.
+Their environments lack what a chat never imports: pandas, numpy, matplotlib and pyarrow.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ANSWER = "Hello! 你好！I am GLM, 很高兴见到你。"
 STREAMING = Script(text=tuple(f"word{i} " for i in range(200)), pace_s=0.02)
 
 
-@pytest.fixture(scope="session", params=["3.12", "3.13"], ids="Python {}".format)
+@pytest.fixture(scope="session", params=["3.13"], ids="Python {}".format)
 def python_line(request: pytest.FixtureRequest) -> str:
     """The lines of Python that the package runs on, newer than the oldest of them."""
     line: str = request.param
