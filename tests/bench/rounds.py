@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -344,7 +345,12 @@ def _small_heap() -> Iterator[None]:
 
 
 def _reading(what: str, schema: AnswerSchema, text: str) -> dict[str, Callable[[], object]]:
-    return {what: lambda: schema.read(text), f"{what}, frame": lambda: schema.frame(text)}
+    # A text that was read last is remembered: each of these is another one by its blanks.
+    texts = (text + " " * blanks for blanks in count(1))
+    return {
+        what: lambda: schema.read(next(texts)),
+        f"{what}, frame": lambda: schema.frame(next(texts)),
+    }
 
 
 def _take_turns(ways: Mapping[str, Callable[[], object]], runs: int) -> Mapping[str, list[float]]:
