@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from glm_magic.api.characters import valid_unicode
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -244,11 +246,6 @@ def _is_valid(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def valid_unicode(text: str) -> str:
-    """Return `text` with surrogate pairs joined and lone surrogates as U+FFFD."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def parse_usage(usage: Mapping[str, Any]) -> Usage:

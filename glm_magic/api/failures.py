@@ -15,6 +15,7 @@ from typing import Any
 
 from glm_magic.api.catalog import nearest_model
 from glm_magic.api.events import Filtered, in_words, parse_findings
+from glm_magic.api.line import one_line
 from glm_magic.api.retry import LONGEST_WAIT_S, is_retried_status, parse_retry_after
 from glm_magic.api.tables import read_table
 from glm_magic.errors import ApiError, AuthError, ContentError, RateLimitError
@@ -175,15 +176,11 @@ def shorten(text: str, private: Sequence[str] = ()) -> str:
 
     Key-like runs and what stands in `private` too are masked; the length is bounded.
     """
-    line = _one_line(text)[:_LOOK_CHARACTERS]
+    line = one_line(text)[:_LOOK_CHARACTERS]
     for echoed in private:
-        line = _without_echo(line, _one_line(echoed))
+        line = _without_echo(line, one_line(echoed))
     line = _KEY_LIKE.sub("…", line)
     return line if len(line) <= _LIMIT_CHARACTERS else f"{line[: _LIMIT_CHARACTERS - 1]}…"
-
-
-def _one_line(text: str) -> str:
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _without_echo(line: str, private: str) -> str:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from glm_magic.api.events import valid_unicode
+from glm_magic.api.characters import valid_unicode
 
-__all__ = ["REASON_CHARACTERS", "TOO_DEEP", "name_and_message", "quoted", "reason", "short"]
+__all__ = [
+    "REASON_CHARACTERS",
+    "TOO_DEEP",
+    "name_and_message",
+    "one_line",
+    "quoted",
+    "reason",
+    "short",
+]
 
 _SHOWN_CHARACTERS = 60
 # Of what is wrong, for which other people's words stand.
@@ -18,12 +26,13 @@ def short(text: str, limit: int = _SHOWN_CHARACTERS) -> str:
     """Return a text of anyone's as one printable line of at most `limit` characters."""
     # No more of it is read than is shown: the text may be megabytes.
     read = 4 * limit
-    while len(line := _line(text[:read])) <= limit and read < len(text):
+    while len(line := one_line(text[:read])) <= limit and read < len(text):
         read *= 2
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
-def _line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Return all of a text as one printable line."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from glm_magic.api.catalog import billed_in
+from glm_magic.api.characters import valid_unicode
 from glm_magic.api.connection import Call, Connection
 from glm_magic.api.endpoints import Endpoint
-from glm_magic.api.events import ChunkParser, in_words, valid_unicode
+from glm_magic.api.events import ChunkParser, in_words
 from glm_magic.api.failures import Context, build_api_error, parse_error_object, shorten
 from glm_magic.api.fold import ReplyFold
 from glm_magic.api.reply import Reply, State

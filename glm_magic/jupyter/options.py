@@ -12,7 +12,6 @@ from traitlets import Bool, Enum, List, TraitType
 from glm_magic.jupyter.parser import Parser, add_help, count, parse_words, variable
 from glm_magic.session.names import NAME_RULE, is_name
 from glm_magic.session.options import ChatOptions, EmbedOptions
-from glm_magic.session.params import parse_param
 from glm_magic.session.settings import GlmMagic
 
 # How an answer may be shown; `Reply.format`.
@@ -189,6 +188,9 @@ def _param(fill: Fill | None) -> Callable[[str], tuple[str, str]]:
     def read(text: str) -> tuple[str, str]:
         if fill is None and "{{" in text:
             return text.partition("=")[0], "null"
+        # Not at the top: loading the extension reads the options too.
+        from glm_magic.session.params import parse_param
+
         try:
             return parse_param(fill(text) if fill else text)
         except ValueError as error:

@@ -7,8 +7,6 @@ The user's own event loop is not touched.
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 from glm_magic.api.loop import Job
 from glm_magic.errors import Stopped
+from glm_magic.jupyter.interrupts import interrupts_to
 
 T = TypeVar("T")
 
@@ -98,15 +97,9 @@ def uninterrupted(what: str = "stopped; the answer is in _glm") -> Iterator[None
     Raises:
         Stopped: the kernel was interrupted meanwhile.
     """
-    if threading.current_thread() is not threading.main_thread():  # where no interrupt comes
-        yield
-        return
     came: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
-    try:
+    with interrupts_to(lambda number, _: came.append(number)):
         yield
-    finally:
-        signal.signal(signal.SIGINT, before or signal.default_int_handler)
     if came:
         raise Stopped(what)
 

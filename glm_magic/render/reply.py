@@ -12,7 +12,6 @@ from glm_magic.errors import ReplyError
 from glm_magic.render.calls import render_calls, render_calls_plain, render_rounds
 from glm_magic.render.clean import clean_line, clean_text
 from glm_magic.render.code import draw_code_block
-from glm_magic.render.fields import render_fields
 from glm_magic.render.footer import context_notes, ending_line, footer_line, header_line
 from glm_magic.render.frame import frame, muted
 from glm_magic.render.growth import MarkdownGrowth
@@ -114,6 +113,9 @@ def _table(reply: Reply, schema: AnswerSchema) -> str:
     except ReplyError as error:
         why = muted(render_line(str(error))) if reply.state == "complete" else ""
         return why + _json(reply) if reply.text.strip() else ""
+    # Not at the top: few answers have a schema.
+    from glm_magic.render.fields import render_fields
+
     table = render_fields(value, schema.columns, is_rows=schema.is_rows)
     return table + _folded("The answer as JSON", _json(reply))
 

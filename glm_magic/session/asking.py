@@ -17,10 +17,9 @@ from glm_magic.errors import SettingsError
 from glm_magic.session.chats import Place, TurnKey, messages_of
 from glm_magic.session.exchange import Exchange
 from glm_magic.session.leaks import holds_own_key
-from glm_magic.session.offers import build_offer
+from glm_magic.session.offers import Offer, build_offer
 from glm_magic.session.options import ChatOptions
 from glm_magic.session.params import check_params
-from glm_magic.session.schemas import find_schema
 from glm_magic.session.settings import GlmMagic
 from glm_magic.session.window import fit_turns, window_of
 
@@ -78,7 +77,7 @@ def build_exchange(
         raise SettingsError("the cell is empty; write the prompt below the %%glm line")
     model = session.model(endpoint, settings)
     offer = build_offer(options, settings, endpoint, namespace)
-    schema = find_schema(options.schema, namespace) if options.schema is not None else None
+    schema = _schema(options, namespace)
     system = "\n\n".join(filter(None, (settings.system, _form(options, schema))))
     messages, context = _build_messages(prompt, system, model, settings, place)
     request = ChatRequest(
@@ -88,30 +87,20 @@ def build_exchange(
         top_p=settings.top_p,
         max_tokens=settings.max_tokens,
         thinking=_thinking(model, settings),
-        web_search=offer.web_search,
-        functions=tuple(function.tool for function in offer.functions),
-        knowledge=offer.knowledge,
-        mcp=offer.mcp,
         is_json=options.json or schema is not None,
         schema=_schema_text(schema) if schema and endpoint.holds_to_schema else "",
         stream=not options.no_stream,
         stop=tuple(settings.stop),
         effort=settings.effort,
     )
+    request = _with_offer(request, offer)
     check_ranges(request, endpoint)
     request = _with_params(session, request, options, endpoint)
     _check_keys(session, request)
-    reply = Reply(
-        format=options.format or _format(options),
-        schema=schema,
-        context=context,
-        shows_reasoning=cast(ReasoningView, settings.reasoning),
-        has_footer=settings.footer,
-    )
     return Exchange(
         request,
         endpoint,
-        reply,
+        _blank_reply(options, settings, schema, context),
         is_task=options.task,
         place=place,
         settings=settings,
@@ -119,6 +108,41 @@ def build_exchange(
         functions=offer.functions,
         confirms=options.confirm,
     )
+
+
+def _with_offer(request: ChatRequest, offer: Offer) -> ChatRequest:
+    return replace(
+        request,
+        web_search=offer.web_search,
+        functions=tuple(function.tool for function in offer.functions),
+        knowledge=offer.knowledge,
+        mcp=offer.mcp,
+    )
+
+
+def _blank_reply(
+    options: ChatOptions,
+    settings: GlmMagic,
+    schema: AnswerSchema | None,
+    context: Context | None,
+) -> Reply:
+    """What tells how the reply is to look, and what it is to fit."""
+    return Reply(
+        format=options.format or _format(options),
+        schema=schema,
+        context=context,
+        shows_reasoning=cast(ReasoningView, settings.reasoning),
+        has_footer=settings.footer,
+    )
+
+
+def _schema(options: ChatOptions, namespace: Mapping[str, Any]) -> AnswerSchema | None:
+    if options.schema is None:
+        return None
+    # Not at the top, as few cells have one.
+    from glm_magic.session.schemas import find_schema
+
+    return find_schema(options.schema, namespace)
 
 
 def _format(options: ChatOptions) -> Format:

@@ -11,7 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from glm_magic.api.events import Usage, valid_unicode
+from glm_magic.api.characters import valid_unicode
+from glm_magic.api.events import Usage
 from glm_magic.api.line import short
 from glm_magic.api.reply import Reply, State
 from glm_magic.api.rounds import Call, CallState, Round

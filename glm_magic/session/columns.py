@@ -6,15 +6,15 @@ Nothing is evaluated: a variable is looked up, then at most one column or key of
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from glm_magic.api.reply import Reply
 from glm_magic.errors import SettingsError
 from glm_magic.session.names import did_you_mean
+from glm_magic.session.values import is_a
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,7 +70,7 @@ def read_source(value: object, name: str, column: str | None) -> Source:
     """
     if column is not None:
         value, name = _column(value, name, column), f"{name}.{_short(column)}"
-    if _is_a(value, "pandas", "DataFrame"):
+    if is_a(value, "pandas", "DataFrame"):
         value, name = _only_column(value, name)
     if isinstance(value, str | Reply):
         lines = [line.strip() for line in LINE_END.split(str(value))]
@@ -86,15 +86,15 @@ def read_source(value: object, name: str, column: str | None) -> Source:
 
 def _values(value: object, name: str) -> tuple[Sequence[Any], Sequence[str]]:
     """What a value has in rows, and their labels if it has them."""
-    if _is_a(value, "pandas", "Series"):
+    if is_a(value, "pandas", "Series"):
         return value.tolist(), _index_labels(value.index)
-    if _is_a(value, "pandas", "Index") or _is_a(value, "pandas.api.extensions", "ExtensionArray"):
+    if is_a(value, "pandas", "Index") or is_a(value, "pandas.api.extensions", "ExtensionArray"):
         return value.tolist(), ()
-    if _is_a(value, "numpy", "ndarray"):
+    if is_a(value, "numpy", "ndarray"):
         if value.ndim != 1:
             raise SettingsError(f"{name} has shape {value.shape}; one row of texts is expected")
         return value.tolist(), ()
-    if _is_a(value, "glm_magic.study.embeddings", "Embeddings"):
+    if is_a(value, "glm_magic.study.embeddings", "Embeddings"):
         return value.texts, value.labels
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
         return list(value), ()
@@ -122,12 +122,6 @@ def _kind(value: object) -> str:
 def _index_labels(index: pd.Index[Any]) -> Sequence[str]:
     """The labels in an index that holds strings and nothing else."""
     return _plain_texts(index.tolist()) or () if _may_be_text(index.dtype) else ()
-
-
-def _is_a(value: object, module: str, name: str) -> TypeGuard[Any]:
-    """Whether a value is of a class; a module that nobody imported has no values."""
-    kind = getattr(sys.modules.get(module), name, None)
-    return isinstance(kind, type) and isinstance(value, kind)
 
 
 # -- its texts ---------------------------------------------------------------------------------
@@ -180,7 +174,7 @@ def _missing_or_kind(value: object) -> str:
 
 def _column(value: object, name: str, column: str) -> object:
     """A column of a DataFrame or the value of a dict's key."""
-    if _is_a(value, "pandas", "DataFrame"):
+    if is_a(value, "pandas", "DataFrame"):
         names = [str(label) for label in value.columns]
         found = [place for place, label in enumerate(names) if label == column]
         if len(found) > 1:
@@ -216,7 +210,7 @@ def _may_be_text(dtype: Any) -> bool:
     """Whether a column or an index of this type may hold strings."""
     from pandas.api.types import is_string_dtype
 
-    if _is_a(dtype, "pandas", "CategoricalDtype"):
+    if is_a(dtype, "pandas", "CategoricalDtype"):
         dtype = dtype.categories.dtype
     return is_string_dtype(dtype)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from glm_magic.api.endpoints import Endpoint
 from glm_magic.api.reply import Reply, merge_sources
@@ -12,8 +12,10 @@ from glm_magic.api.requests import ChatRequest, Message
 from glm_magic.api.rounds import messages_of_rounds
 from glm_magic.errors import SettingsError
 from glm_magic.session.chats import Place, Turn
-from glm_magic.session.functions import Function
 from glm_magic.session.settings import GlmMagic
+
+if TYPE_CHECKING:
+    from glm_magic.session.functions import Function
 
 __all__ = ["Exchange", "build_continuation", "join_replies"]
 

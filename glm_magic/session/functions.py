@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from glm_magic.api.events import valid_unicode
+from glm_magic.api.characters import valid_unicode
 from glm_magic.api.line import quoted, short
 from glm_magic.api.tool import FunctionTool
 from glm_magic.errors import SettingsError

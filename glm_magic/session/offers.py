@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from glm_magic.api.endpoints import Endpoint
 from glm_magic.api.tool import (
@@ -20,9 +20,11 @@ from glm_magic.api.tool import (
     WebSearch,
 )
 from glm_magic.errors import SettingsError
-from glm_magic.session.functions import Function, find_functions
 from glm_magic.session.options import ChatOptions
 from glm_magic.session.settings import GlmMagic
+
+if TYPE_CHECKING:
+    from glm_magic.session.functions import Function
 
 __all__ = ["Offer", "build_offer"]
 
@@ -57,7 +59,7 @@ def build_offer(
     _check_options(options)
     _check_kinds(options, settings)
     return Offer(
-        find_functions(options.tools, namespace) if options.tools else (),
+        _functions(options, namespace),
         _knowledge(options, endpoint),
         _mcp(options, endpoint),
         _web_search(options, settings, endpoint),
@@ -96,6 +98,15 @@ def _check_kinds(options: ChatOptions, settings: GlmMagic) -> None:
             f"{kinds[0]} and {kinds[1]} exclude each other: GLM serves one kind of tools a "
             "request, functions before knowledge before the web; leave one out"
         )
+
+
+def _functions(options: ChatOptions, namespace: Mapping[str, Any]) -> tuple[Function, ...]:
+    if not options.tools:
+        return ()
+    # Not at the top: few cells offer functions, and the first cell of a kernel waits for it.
+    from glm_magic.session.functions import find_functions
+
+    return find_functions(options.tools, namespace)
 
 
 def _knowledge(options: ChatOptions, endpoint: Endpoint) -> KnowledgeBase | None:

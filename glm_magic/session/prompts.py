@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from glm_magic.api.line import short
 from glm_magic.errors import SettingsError
 from glm_magic.session.names import did_you_mean
 from glm_magic.session.values import to_prompt_text
@@ -198,7 +199,7 @@ def _end_of_span(text: str, start: int) -> int | None:
 
 
 def _unclosed(text: str, start: int) -> SettingsError:
-    begun = _one_line(text[start : start + 2 * _SHOWN_CHARACTERS], _SHOWN_CHARACTERS)
+    begun = short(text[start : start + 2 * _SHOWN_CHARACTERS], _SHOWN_CHARACTERS)
     which = "`}}` outside of quotes" if "}}" in begun else "`}}`"
     return SettingsError(f"no {which} closes {begun}; {_WAY_OUT}")
 
@@ -214,7 +215,7 @@ def _parse_expression(inside: str) -> Expression:
     try:
         return _compile(source)
     except Exception as error:
-        reason = _one_line(getattr(error, "message", None) or str(error), _REASON_CHARACTERS)
+        reason = short(getattr(error, "message", None) or str(error), _REASON_CHARACTERS)
         raise SettingsError(
             f"{_shown(source)} is no Jinja expression ({reason}); {_WAY_OUT}"
         ) from error
@@ -250,7 +251,7 @@ def _refuse_unknown(expression: Expression, namespace: Mapping[str, Any]) -> Non
         if name not in namespace and not _is_builtin(name):
             public = [known for known in namespace if not known.startswith("_")]
             advice = did_you_mean(name, public) or f"; {_WAY_OUT}"
-            shown = _one_line(name, _SHOWN_CHARACTERS)
+            shown = short(name, _SHOWN_CHARACTERS)
             raise SettingsError(
                 f"unknown variable '{shown}' in {_shown(expression.source)}{advice}"
             )
@@ -260,14 +261,9 @@ def _reason(error: Exception) -> str:
     """The name and the message of an exception; one whose message fails in turn has none."""
     message = ""
     with suppress(Exception):
-        message = _one_line(str(error), _REASON_CHARACTERS)
+        message = short(str(error), _REASON_CHARACTERS)
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def _shown(source: str) -> str:
-    return f"{{{{ {_one_line(source, _SHOWN_CHARACTERS)} }}}}"
-
-
-def _one_line(text: str, limit: int) -> str:
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+    return f"{{{{ {short(source, _SHOWN_CHARACTERS)} }}}}"

@@ -16,7 +16,7 @@ from pathlib import PurePath
 from typing import Any
 from uuid import UUID
 
-from glm_magic.api.events import valid_unicode
+from glm_magic.api.characters import valid_unicode
 from glm_magic.api.line import name_and_message, reason, short
 from glm_magic.api.reply import Reply
 from glm_magic.session.values import is_a, to_prompt_text

@@ -54,7 +54,6 @@ class Rounds:
         self._calls: list[Call] = []
         self._replies: list[Reply] = []
         self._is_over = False
-        self._fits = False
 
     @property
     def request(self) -> ChatRequest | None:
@@ -133,7 +132,6 @@ class Rounds:
         if schema is None or not has_ended or self._goes_on:
             return ""
         problem = self._redact(schema.problem(own.text))
-        self._fits = not problem
         was_mended = any(each.problem for each in self._ended)
         return "" if was_mended else problem
 
@@ -183,8 +181,7 @@ class Rounds:
         reply = self.reply
         if reply.state == "complete" and reply.tool_calls and self._exchange.functions:
             raise ReplyError(self._why_no_answer(reply))
-        if not self._fits:
-            check_answer(replace(reply, schema=self._exchange.reply.schema))
+        check_answer(replace(reply, schema=self._exchange.reply.schema))
 
     def _why_no_answer(self, reply: Reply) -> str:
         if self._goes_on:

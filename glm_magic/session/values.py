@@ -49,7 +49,7 @@ def to_prompt_text(value: object) -> str:
     return str(value)
 
 
-def is_a(value: object, module: str, *names: str) -> bool:
+def is_a(value: object, module: str, *names: str) -> TypeGuard[Any]:
     """Return whether a value is of such a class; a module that nobody imported has no values."""
     kinds = (getattr(sys.modules.get(module), name, None) for name in names)
     return isinstance(value, tuple(kind for kind in kinds if isinstance(kind, type)))

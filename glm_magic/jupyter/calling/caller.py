@@ -12,12 +12,13 @@ from typing import Any
 
 from IPython.core.error import StdinNotImplementedError
 
-from glm_magic.api.events import valid_unicode
+from glm_magic.api.characters import valid_unicode
 from glm_magic.api.rounds import Call
 from glm_magic.errors import SettingsError
-from glm_magic.jupyter.calling.interrupts import heeded_interrupts
 from glm_magic.jupyter.calling.own_loop import run_on_own_loop
 from glm_magic.jupyter.calling.printed import Printed, printed
+from glm_magic.jupyter.interrupts import heeded_interrupts
+from glm_magic.jupyter.question import says_yes
 from glm_magic.render.calls import exact_line
 from glm_magic.session.functions import ArgumentsError, Function
 from glm_magic.session.results import ResultError, error_text, result_text
@@ -158,9 +159,8 @@ def _is_machinery(frames: TracebackType) -> bool:
 
 def _is_wanted(call: Call) -> bool:
     try:
-        answer = input(f"Call {exact_line(call)}? [y/N] ")
+        return says_yes(f"Call {exact_line(call)}?")
     except EOFError:  # Ctrl-D
         return False
     except StdinNotImplementedError:
         raise SettingsError(NOBODY_TYPES) from None
-    return answer.strip().lower() in ("y", "yes")

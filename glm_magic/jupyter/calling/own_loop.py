@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 import threading
 from collections.abc import Awaitable, Iterator
@@ -14,6 +13,7 @@ from typing import Any, TypeVar
 from IPython.core.async_helpers import get_asyncio_loop
 
 from glm_magic.errors import SettingsError
+from glm_magic.jupyter.interrupts import interrupts_to
 
 T = TypeVar("T")
 
@@ -133,9 +133,6 @@ def _cancelled_by_interrupt(
     Where the task itself is at work, or at a second interrupt, KeyboardInterrupt is raised.
     """
     interrupts: list[int] = []
-    if threading.current_thread() is not threading.main_thread():  # where no interrupt comes
-        yield interrupts
-        return
 
     def on_interrupt(number: int, _: FrameType | None) -> None:
         interrupts.append(number)
@@ -143,11 +140,8 @@ def _cancelled_by_interrupt(
             raise KeyboardInterrupt
         loop.call_soon_threadsafe(task.cancel)
 
-    before = signal.signal(signal.SIGINT, on_interrupt)
-    try:
+    with interrupts_to(on_interrupt):
         yield interrupts
-    finally:
-        signal.signal(signal.SIGINT, before or signal.default_int_handler)
 
 
 def _settle(task: asyncio.Task[Any]) -> None:

@@ -20,6 +20,7 @@ from IPython.display import display
 from glm_magic.api.tokens import estimate_messages
 from glm_magic.errors import GlmError, SettingsError, Stopped
 from glm_magic.jupyter.chat import ask, extract
+from glm_magic.jupyter.question import says_yes
 from glm_magic.jupyter.views.bundles import Bundle
 from glm_magic.jupyter.views.show import is_terminal, is_watched
 from glm_magic.render.clean import clean_text
@@ -204,11 +205,10 @@ def _bundle(exchange: Exchange, *, is_open: bool) -> Bundle:
 
 def _says_yes(host: str, word: Word) -> bool:
     try:
-        answer = input(f"Send this to {host}? [y/N] ")
+        is_wanted = says_yes(f"Send this to {host}?")
     except (EOFError, StdinNotImplementedError):
         print(_NOBODY_TYPES.format(word))
         return False
-    is_wanted = answer.strip().lower() in ("y", "yes")
     if not is_wanted:
         print(_NOT_SENT)
     return is_wanted
